@@ -1,0 +1,28 @@
+//! Every fixed bound of the server, with unit and source.
+
+/// Longest accepted client frame by default, bytes. Apache: `jute.maxbuffer`, `0xfffff`.
+pub const MAX_BUFFER_DEFAULT: usize = 0xf_ffff;
+
+/// Smallest `zookeeper.jute.maxbuffer.extrasize`, bytes (Apache: `BinaryInputArchive`).
+pub const EXTRA_SIZE_MIN: usize = 1024;
+
+/// Length of a session password, bytes; the C client reads exactly this much.
+pub const PASSWORD_LEN: usize = 16;
+
+/// Requests of one connection that may wait behind an unanswered write, as bytes received and not
+/// yet executed. Beyond it the socket is not read until some are done.
+pub const CONN_BACKLOG_BYTES_MAX: usize = 64 * 1024;
+
+/// Reply bytes a connection may have waiting for a client that does not read. Beyond it the
+/// client's further requests are not executed until some are gone.
+pub const CONN_UNSENT_BYTES_MAX: usize = 256 * 1024;
+
+/// Watch events and write replies waiting for a connection that is not being drained.
+/// A client that lets more than this pile up is cut off (it re-arms its watches on reconnect).
+pub const MAILBOX_ITEMS_MAX: usize = 1_000_000;
+
+/// Shards of the data tree; a power of two.
+pub const TREE_SHARDS: usize = 256;
+
+/// Most bytes of transactions in one group commit.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
