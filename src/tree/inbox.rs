@@ -1,0 +1,226 @@
+//! What waits for one connection: watch events and replies to its writes, in zxid order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Waker;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::AclList;
+use super::watch::Modes;
+use crate::base::hash::Map;
+use crate::base::{ConnId, Id, Thin, Zxid};
+
+/// One thing to tell the client.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// A watch event: a whole frame, shared by everyone it goes to.
+    Event(Zxid, Arc<[u8]>),
+    /// The reply to a write: a whole frame.
+    Reply(Zxid, Box<[u8]>),
+    /// The answer to a connect request.
+    Connected(Zxid, Connected),
+    /// Nothing more will come: close once everything before is written.
+    Close(Zxid),
+}
+
+/// How a connect request ended.
+#[derive(Clone, Debug)]
+pub struct Connected {
+    /// The session, or none when it is refused.
+    pub session: crate::base::SessionId,
+    /// Negotiated timeout, ms; 0 when refused.
+    pub timeout: i32,
+    /// The session's password; zeros when refused.
+    pub password: [u8; 16],
+}
+
+impl Item {
+    /// The zxid that the rule of merging goes by.
+    pub fn zxid(&self) -> Zxid {
+        match self {
+            Self::Event(z, _) | Self::Reply(z, _) | Self::Connected(z, _) | Self::Close(z) => *z,
+        }
+    }
+}
+
+/// Decides whether identities may read what an ACL guards; given by the session layer.
+pub type ReadCheck = fn(&[Id], &AclList) -> bool;
+
+/// One connection as the tree and the sequencer see it (Apache: `ServerCnxn` as a `Watcher`).
+pub struct Inbox {
+    /// The connection.
+    pub id: ConnId,
+    items: Mutex<VecDeque<Item>>,
+    len: AtomicUsize,
+    closed: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+    identities: RwLock<Arc<[Id]>>,
+    may_read: ReadCheck,
+    /// Which watches it has, by path; the mirror of the shards' tables.
+    pub(crate) watched: Mutex<Map<Thin, Modes>>,
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Inbox({})", self.id.0)
+    }
+}
+
+impl Inbox {
+    /// An empty inbox of a connection with these identities.
+    pub fn new(id: ConnId, identities: Vec<Id>, may_read: ReadCheck) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            items: Mutex::default(),
+            len: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            waker: Mutex::default(),
+            identities: RwLock::new(identities.into()),
+            may_read,
+            watched: Mutex::default(),
+        })
+    }
+
+    /// Adds an item; true when the box was empty, so that its connection must be woken.
+    /// Items for a closed connection are dropped.
+    pub fn push(&self, item: Item) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        let mut items = self.items.lock();
+        debug_assert!(items.back().is_none_or(|b| b.zxid() <= item.zxid()), "sorted by zxid");
+        items.push_back(item);
+        self.len.store(items.len(), Ordering::Release);
+        items.len() == 1
+    }
+
+    /// Takes the first item if it is tagged `upto` or less.
+    pub fn pop(&self, upto: Zxid) -> Option<Item> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut items = self.items.lock();
+        let first = items.front()?;
+        if first.zxid() > upto {
+            return None;
+        }
+        let item = items.pop_front();
+        self.len.store(items.len(), Ordering::Release);
+        if items.is_empty() && items.capacity() > 64 {
+            *items = VecDeque::new();
+        }
+        item
+    }
+
+    /// True when nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many items wait.
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Whom to wake when something comes.
+    pub fn set_waker(&self, waker: &Waker) {
+        let mut slot = self.waker.lock();
+        match &mut *slot {
+            Some(w) if w.will_wake(waker) => {}
+            other => *other = Some(waker.clone()),
+        }
+    }
+
+    /// Wakes the connection.
+    pub fn wake(&self) {
+        let waker = self.waker.lock().clone();
+        if let Some(w) = waker {
+            w.wake();
+        }
+    }
+
+    /// The connection is gone: drops what waits and whatever comes later.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.items.lock().clear();
+        self.len.store(0, Ordering::Release);
+        self.waker.lock().take();
+    }
+
+    /// True once the connection is gone.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// The connection's identities now.
+    pub fn identities(&self) -> Arc<[Id]> {
+        self.identities.read().clone()
+    }
+
+    /// Adds an identity the connection does not have yet.
+    pub fn add_identity(&self, id: Id) {
+        let mut all = self.identities.write();
+        if !all.contains(&id) {
+            *all = all.iter().cloned().chain([id]).collect();
+        }
+    }
+
+    /// Notes new watches on a path; the change in Apache's table entries.
+    pub(crate) fn watch(&self, path: &Thin, modes: Modes) -> i64 {
+        let mut watched = self.watched.lock();
+        let now = watched.entry(path.clone()).or_default();
+        let before = now.table_entries();
+        *now = now.with(modes);
+        now.table_entries() - before
+    }
+
+    /// Forgets watches on a path; the change in Apache's table entries.
+    pub(crate) fn unwatch(&self, path: &[u8], modes: Modes) -> i64 {
+        let mut watched = self.watched.lock();
+        let Some(now) = watched.get_mut(path) else { return 0 };
+        let before = now.table_entries();
+        *now = now.without(modes);
+        let change = now.table_entries() - before;
+        if now.is_empty() {
+            watched.remove(path);
+            if watched.capacity() > 1024 && watched.len() < watched.capacity() / 8 {
+                let keep = watched.len() * 2;
+                watched.shrink_to(keep);
+            }
+        }
+        change
+    }
+
+    /// May its client read what `acl` guards?
+    pub(crate) fn may_read(&self, acl: &AclList) -> bool {
+        (self.may_read)(&self.identities(), acl)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pops_in_order_up_to_a_zxid() {
+        let inbox = Inbox::new(ConnId(1), vec![], |_, _| true);
+        assert!(inbox.push(Item::Event(Zxid(1), Arc::from(*b"a"))));
+        assert!(!inbox.push(Item::Reply(Zxid(2), Box::from(*b"b"))));
+        assert!(matches!(inbox.pop(Zxid(1)), Some(Item::Event(..))));
+        assert!(inbox.pop(Zxid(1)).is_none());
+        assert!(matches!(inbox.pop(Zxid(2)), Some(Item::Reply(..))));
+        inbox.close();
+        assert!(!inbox.push(Item::Close(Zxid(3))));
+        assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn identities_are_kept_once() {
+        let inbox = Inbox::new(ConnId(1), vec![Id::new("ip", "127.0.0.1")], |_, _| true);
+        inbox.add_identity(Id::new("digest", "a:b"));
+        inbox.add_identity(Id::new("digest", "a:b"));
+        assert_eq!(inbox.identities().len(), 2);
+    }
+}
