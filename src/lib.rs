@@ -11,4 +11,6 @@ pub mod base;
 pub mod jute;
 pub mod proto;
 
+pub mod session;
 pub mod tree;
+pub mod zab;

@@ -46,7 +46,7 @@ impl Item {
 }
 
 /// Decides whether identities may read what an ACL guards; given by the session layer.
-pub type ReadCheck = fn(&[Id], &AclList) -> bool;
+pub type ReadCheck = Arc<dyn Fn(&[Id], &AclList) -> bool + Send + Sync>;
 
 /// One connection as the tree and the sequencer see it (Apache: `ServerCnxn` as a `Watcher`).
 pub struct Inbox {
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn pops_in_order_up_to_a_zxid() {
-        let inbox = Inbox::new(ConnId(1), vec![], |_, _| true);
+        let inbox = Inbox::new(ConnId(1), vec![], Arc::new(|_, _| true));
         assert!(inbox.push(Item::Event(Zxid(1), Arc::from(*b"a"))));
         assert!(!inbox.push(Item::Reply(Zxid(2), Box::from(*b"b"))));
         assert!(matches!(inbox.pop(Zxid(1)), Some(Item::Event(..))));
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn identities_are_kept_once() {
-        let inbox = Inbox::new(ConnId(1), vec![Id::new("ip", "127.0.0.1")], |_, _| true);
+        let inbox = Inbox::new(ConnId(1), vec![Id::new("ip", "127.0.0.1")], Arc::new(|_, _| true));
         inbox.add_identity(Id::new("digest", "a:b"));
         inbox.add_identity(Id::new("digest", "a:b"));
         assert_eq!(inbox.identities().len(), 2);

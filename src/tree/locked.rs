@@ -186,6 +186,7 @@ impl<'t> Locked<'t> {
         let digest = known_digest.unwrap_or_else(|| before.wrapping_add(self.digest_delta));
         self.digest_delta = 0;
         self.tree.set_digest(DigestAt { zxid, digest });
+        self.tree.log_digest(DigestAt { zxid, digest });
         self.tree.publish(zxid);
     }
 }

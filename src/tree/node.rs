@@ -107,10 +107,6 @@ impl Znode {
         OwnerKind::of(self.owner)
     }
 
-    pub(crate) fn czxid(&self) -> i64 {
-        self.czxid
-    }
-
     pub(crate) fn mzxid(&self) -> i64 {
         self.mzxid
     }

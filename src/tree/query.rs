@@ -223,7 +223,7 @@ impl DataTree {
         // The recursive table is taken after the shards, as the writer does.
         let held = self.read_shards(lists.paths());
         let mut events = Vec::new();
-        let mut arm = |p: &str, modes| {
+        let arm = |p: &str, modes| {
             let key = Thin::new(path::stored(p).as_bytes());
             self.register(self.shard(self.hash(path::stored(p))), &key, inbox, modes);
         };

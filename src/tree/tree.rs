@@ -1,5 +1,6 @@
 //! The data tree (Apache: `DataTree`).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -64,6 +65,7 @@ pub struct DataTree {
     pub(crate) options: TreeOptions,
     applied: AtomicI64,
     digest: Mutex<DigestAt>,
+    digest_log: Mutex<VecDeque<DigestAt>>,
     /// Znodes, the two names of the root counted as Apache does.
     pub(crate) nodes: AtomicUsize,
     pub(crate) data_size: AtomicI64,
@@ -86,6 +88,7 @@ impl DataTree {
             options,
             applied: AtomicI64::new(0),
             digest: Mutex::default(),
+            digest_log: Mutex::default(),
             nodes: AtomicUsize::new(1),
             data_size: AtomicI64::new(0),
             watches: AtomicI64::new(0),
@@ -223,6 +226,22 @@ impl DataTree {
 
     pub(crate) fn set_digest(&self, at: DigestAt) {
         *self.digest.lock() = at;
+    }
+
+    /// Remembers the digest at every 128th zxid, the last 1024 of them (`hash`).
+    pub(crate) fn log_digest(&self, at: DigestAt) {
+        if at.zxid.0 & 127 == 0 && self.options.digest {
+            let mut log = self.digest_log.lock();
+            if log.len() == 1024 {
+                log.pop_front();
+            }
+            log.push_back(at);
+        }
+    }
+
+    /// The digests remembered, oldest first.
+    pub fn digest_log(&self) -> Vec<DigestAt> {
+        self.digest_log.lock().iter().copied().collect()
     }
 
     /// A connection is gone: forgets its watches.

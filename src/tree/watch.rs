@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     fn inbox(n: u64) -> Arc<Inbox> {
-        Inbox::new(ConnId(n), vec![], |_, _| true)
+        Inbox::new(ConnId(n), vec![], Arc::new(|_, _| true))
     }
 
     #[test]

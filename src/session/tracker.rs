@@ -1,0 +1,218 @@
+//! Which sessions live and when they die (Apache: `SessionTrackerImpl`, `ExpiryQueue`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+
+use crate::base::hash::PathState;
+use crate::base::{ServerId, SessionId};
+
+/// A live session. Connections touch it on their own threads; only the sequencer ends it.
+#[derive(Debug)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    timeout: AtomicI32,
+    touched: AtomicI64,
+    closing: AtomicBool,
+    /// Key of the bucket that holds its one valid entry; others are left over.
+    filed: AtomicI64,
+    /// Timeout of its createSession transaction, ms: what snapshots store.
+    pub created_timeout: i32,
+}
+
+impl Session {
+    /// Negotiated timeout, ms.
+    pub fn timeout(&self) -> i32 {
+        self.timeout.load(Ordering::Relaxed)
+    }
+
+    /// Notes a sign of life at `now` (monotonic ms): one relaxed store.
+    pub fn touch(&self, now: i64) {
+        self.touched.store(now, Ordering::Relaxed);
+    }
+
+    /// True once its close is on the way; it takes no more requests.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Its end is on the way.
+    pub fn set_closing(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    fn deadline(&self, tick: i64) -> i64 {
+        let until = self.touched.load(Ordering::Relaxed) + i64::from(self.timeout());
+        (until / tick + 1) * tick
+    }
+}
+
+/// All sessions, and the buckets in which they expire.
+///
+/// A touch does not move a session between buckets: when a bucket falls due, those touched since
+/// are put where they belong now. So a heartbeat costs nothing here.
+#[derive(Debug)]
+pub struct SessionTracker {
+    sessions: DashMap<SessionId, Arc<Session>, PathState>,
+    buckets: Mutex<BTreeMap<i64, Vec<SessionId>>>,
+    tick: i64,
+}
+
+impl SessionTracker {
+    /// No sessions; deadlines lie on multiples of `tick_ms`.
+    pub fn new(tick_ms: i64) -> Self {
+        Self {
+            sessions: DashMap::default(),
+            buckets: Mutex::default(),
+            tick: tick_ms.max(1),
+        }
+    }
+
+    /// Starts tracking a session, or changes the timeout of one.
+    pub fn track(&self, id: SessionId, timeout: i32, now: i64) -> Arc<Session> {
+        if let Some(known) = self.get(id) {
+            known.timeout.store(timeout, Ordering::Relaxed);
+            known.touch(now);
+            self.file(&known);
+            return known;
+        }
+        let session = Arc::new(Session {
+            id,
+            timeout: AtomicI32::new(timeout),
+            touched: AtomicI64::new(now),
+            closing: AtomicBool::new(false),
+            filed: AtomicI64::new(i64::MIN),
+            created_timeout: timeout,
+        });
+        self.sessions.insert(id, session.clone());
+        self.file(&session);
+        session
+    }
+
+    fn file(&self, session: &Session) {
+        let deadline = session.deadline(self.tick);
+        if session.filed.swap(deadline, Ordering::Relaxed) != deadline {
+            self.buckets.lock().entry(deadline).or_default().push(session.id);
+        }
+    }
+
+    /// The session, if it lives (a closing one still does).
+    pub fn get(&self, id: SessionId) -> Option<Arc<Session>> {
+        self.sessions.get(&id).map(|s| s.clone())
+    }
+
+    /// Forgets a session; its bucket entry is dropped when it falls due.
+    pub fn remove(&self, id: SessionId) {
+        self.sessions.remove(&id);
+    }
+
+    /// Sessions whose time is over at `now`, ascending; they are marked as closing.
+    pub fn expire(&self, now: i64) -> Vec<SessionId> {
+        let mut expired = Vec::new();
+        let mut buckets = self.buckets.lock();
+        while let Some(due) = buckets.first_entry().filter(|e| *e.key() <= now) {
+            let (key, ids) = due.remove_entry();
+            for id in ids {
+                let Some(session) = self.get(id).filter(|s| !s.is_closing()) else { continue };
+                if session.filed.load(Ordering::Relaxed) != key {
+                    continue;
+                }
+                let deadline = session.deadline(self.tick);
+                if deadline <= now {
+                    session.set_closing();
+                    expired.push(id);
+                } else {
+                    session.filed.store(deadline, Ordering::Relaxed);
+                    buckets.entry(deadline).or_default().push(id);
+                }
+            }
+        }
+        expired.sort_unstable();
+        expired.dedup();
+        expired
+    }
+
+    /// When to look again, monotonic ms.
+    pub fn next_deadline(&self) -> Option<i64> {
+        self.buckets.lock().keys().next().copied()
+    }
+
+    /// How many sessions live.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// True when none does.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Every session with the timeout it was created with, ascending.
+    pub fn all(&self) -> Vec<(SessionId, i32)> {
+        let mut all: Vec<_> =
+            self.sessions.iter().map(|s| (*s.key(), s.created_timeout)).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Sessions by the deadline they have now, as `dump` shows them.
+    pub fn by_deadline(&self) -> BTreeMap<i64, Vec<SessionId>> {
+        let mut sets: BTreeMap<i64, Vec<SessionId>> = BTreeMap::new();
+        for s in &self.sessions {
+            sets.entry(s.deadline(self.tick)).or_default().push(*s.key());
+        }
+        sets.values_mut().for_each(|ids| ids.sort_unstable());
+        sets
+    }
+}
+
+/// The first session id of a run: the server's id on top, then the low bits of a clock, then room
+/// to count (Apache: `SessionTrackerImpl.initializeNextSessionId`).
+pub fn first_session_id(server: ServerId, clock_ms: i64) -> SessionId {
+    let clock = ((clock_ms << 24) as u64 >> 8) as i64;
+    let id = clock | (server.0 << 56);
+    SessionId(if id == i64::MIN { id + 1 } else { id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dies_on_the_tick_behind_its_timeout() {
+        let t = SessionTracker::new(2000);
+        t.track(SessionId(1), 4000, 100);
+        assert_eq!(t.next_deadline(), Some(6000));
+        assert!(t.expire(5999).is_empty());
+        assert_eq!(t.expire(6000), [SessionId(1)]);
+        assert!(t.get(SessionId(1)).is_some_and(|s| s.is_closing()));
+        assert!(t.expire(100_000).is_empty(), "expires once");
+    }
+
+    #[test]
+    fn a_touch_moves_the_deadline() {
+        let t = SessionTracker::new(2000);
+        let s = t.track(SessionId(1), 4000, 0);
+        s.touch(3000);
+        assert!(t.expire(6000).is_empty());
+        assert_eq!(t.next_deadline(), Some(8000));
+        assert_eq!(t.expire(8000), [SessionId(1)]);
+    }
+
+    #[test]
+    fn a_new_timeout_counts_from_the_reattach() {
+        let t = SessionTracker::new(1000);
+        t.track(SessionId(1), 30_000, 0);
+        t.track(SessionId(1), 2000, 500);
+        assert_eq!(t.expire(3000), [SessionId(1)]);
+    }
+
+    #[test]
+    fn ids_carry_the_server() {
+        assert_eq!(first_session_id(ServerId(1), 0x016a_ea10).0, 0x0100_016a_ea10_0000);
+    }
+}
