@@ -10,3 +10,4 @@ pub mod base;
 
 pub mod jute;
 pub mod proto;
+pub mod telemetry;

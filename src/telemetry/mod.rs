@@ -1,0 +1,5 @@
+//! What the server tells the outside about itself: metrics and the log.
+//!
+//! Write-only: any layer above may call it, and nothing here changes what the server does.
+
+pub mod metrics;
