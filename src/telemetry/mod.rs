@@ -2,4 +2,7 @@
 //!
 //! Write-only: any layer above may call it, and nothing here changes what the server does.
 
+pub mod facade;
+pub mod java_num;
 pub mod metrics;
+pub mod zone;
