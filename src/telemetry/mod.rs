@@ -4,5 +4,7 @@
 
 pub mod facade;
 pub mod java_num;
+pub mod log;
 pub mod metrics;
+pub mod prometheus;
 pub mod zone;

@@ -66,6 +66,7 @@ pub struct Totals {
 /// Bucket counts to take quantiles of.
 pub struct Histogram {
     counts: Box<[u64; BUCKETS]>,
+    min: u64,
     max: u64,
 }
 
@@ -106,7 +107,7 @@ impl Summary {
     #[must_use]
     pub fn lifetime(&self) -> Option<Histogram> {
         let core = self.core.get()?;
-        Histogram::of(core.counts(), core.totals().max)
+        Histogram::of(core.counts(), core.totals())
     }
 
     /// The last 8 to 10 minutes, or `None` if nothing was recorded in them. The Prometheus provider
@@ -114,7 +115,7 @@ impl Summary {
     #[must_use]
     pub fn window(&self) -> Option<Histogram> {
         let core = self.core.get()?;
-        Histogram::of(core.window_counts(), core.totals().max)
+        Histogram::of(core.window_counts(), core.totals())
     }
 
     /// Moves the window on to `now_ms` (monotonic). Call it at least once per turn, and before each
@@ -301,11 +302,12 @@ fn sparse(counts: &[u64; BUCKETS]) -> Sparse {
 }
 
 impl Histogram {
-    fn of(counts: Box<[u64; BUCKETS]>, max: u64) -> Option<Self> {
+    fn of(counts: Box<[u64; BUCKETS]>, totals: Totals) -> Option<Self> {
+        let Totals { min, max, .. } = totals;
         counts
             .iter()
             .any(|count| *count > 0)
-            .then_some(Self { counts, max })
+            .then_some(Self { counts, min, max })
     }
 
     /// The value below or at which a share of `q` (0 to 1) of all values lie. Off by at most 3.1 %,
@@ -321,7 +323,7 @@ impl Histogram {
         for (bucket, count) in self.counts.iter().enumerate() {
             seen = seen.saturating_add(*count);
             if seen >= rank {
-                return representative(bucket).min(self.max);
+                return representative(bucket).max(self.min).min(self.max);
             }
         }
         self.max
