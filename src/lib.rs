@@ -10,7 +10,10 @@ pub mod base;
 
 pub mod jute;
 pub mod proto;
+pub mod telemetry;
 
 pub mod session;
 pub mod tree;
 pub mod zab;
+
+pub mod pipeline;
