@@ -1,1 +1,3 @@
 //! Zabra.
+
+pub mod config;
