@@ -8,6 +8,7 @@
 
 pub mod base;
 
+pub mod config;
 pub mod jute;
 pub mod proto;
 pub mod telemetry;

@@ -1,0 +1,1 @@
+//! System properties become typed settings.
