@@ -1,0 +1,191 @@
+//! Changes proposed but not yet applied (Apache: `ZooKeeperServer.ChangeRecord`,
+//! `outstandingChanges`).
+
+use std::collections::VecDeque;
+
+use smallvec::SmallVec;
+
+use crate::base::hash::Map;
+use crate::base::{OwnerKind, SessionId, StatPersisted, Thin, Zxid, path};
+use crate::tree::{AclId, AclList, DataTree, NodeFacts, node_digest};
+
+/// An ACL as a change knows it.
+#[derive(Clone, Debug)]
+pub(super) enum ChangedAcl {
+    /// As the tree has it.
+    Known(AclId),
+    /// Not in the tree's table yet.
+    New(AclList),
+}
+
+/// A node as it will be once everything proposed is applied.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) zxid: Zxid,
+    /// False for a node that will be gone.
+    pub(super) exists: bool,
+    pub(super) stat: StatPersisted,
+    pub(super) children: i64,
+    pub(super) acl: ChangedAcl,
+    pub(super) data: Option<Thin>,
+    digest: u64,
+}
+
+impl Change {
+    fn of(facts: NodeFacts, digest: u64) -> Self {
+        Self {
+            zxid: Zxid::ZERO,
+            exists: true,
+            stat: facts.stat,
+            children: facts.children as i64,
+            acl: ChangedAcl::Known(facts.acl),
+            data: facts.data,
+            digest,
+        }
+    }
+
+    /// A node that will be created.
+    pub(super) fn created(stat: StatPersisted, acl: AclList, data: Option<Thin>) -> Self {
+        Self {
+            zxid: Zxid(stat.czxid),
+            exists: true,
+            stat,
+            children: 0,
+            acl: ChangedAcl::New(acl),
+            data,
+            digest: 0,
+        }
+    }
+
+    pub(super) fn owner(&self) -> OwnerKind {
+        OwnerKind::of(self.stat.ephemeral_owner)
+    }
+}
+
+/// What each path was before the request being prepared, and the digest.
+#[derive(Debug, Default)]
+struct Undo {
+    active: bool,
+    digest: u64,
+    changes: Vec<(Thin, Option<Change>)>,
+}
+
+/// The tree as it will be, laid over the tree as it is.
+#[derive(Debug, Default)]
+pub(super) struct Outstanding {
+    by_path: Map<Thin, Change>,
+    by_zxid: VecDeque<(Zxid, SmallVec<[Thin; 3]>)>,
+    /// Digest of the tree once everything proposed is applied.
+    digest: u64,
+    keep_digest: bool,
+    undo: Undo,
+}
+
+impl Outstanding {
+    pub(super) fn new(tree: &DataTree, keep_digest: bool) -> Self {
+        Self { digest: tree.digest().digest, keep_digest, ..Self::default() }
+    }
+
+    /// The digest after everything proposed so far.
+    pub(super) fn digest(&self) -> Option<u64> {
+        self.keep_digest.then_some(self.digest)
+    }
+
+    /// How many paths have changes.
+    pub(super) fn len(&self) -> usize {
+        self.by_path.len()
+    }
+
+    /// The node as it will be; `None` when there will be none.
+    pub(super) fn get(&self, tree: &DataTree, p: &str) -> Option<Change> {
+        let stored = path::stored(p);
+        if let Some(change) = self.by_path.get(stored.as_bytes()) {
+            return change.exists.then(|| change.clone());
+        }
+        let facts = tree.facts(stored)?;
+        let digest = self.digest_of(stored, facts.data.as_deref(), &facts.stat);
+        Some(Change::of(facts, digest))
+    }
+
+    fn digest_of(&self, stored: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u64 {
+        if self.keep_digest { node_digest(stored, data, stat) } else { 0 }
+    }
+
+    /// Enters what a node will be. `change` came from [`Outstanding::get`] or is new.
+    pub(super) fn put(&mut self, p: &str, mut change: Change, zxid: Zxid) {
+        let stored = path::stored(p);
+        let before = change.digest;
+        change.zxid = zxid;
+        change.digest = match change.exists {
+            true => self.digest_of(stored, change.data.as_deref(), &change.stat),
+            false => 0,
+        };
+        self.digest = self.digest.wrapping_sub(before).wrapping_add(change.digest);
+        let key = match self.by_path.get_key_value(stored.as_bytes()) {
+            Some((key, _)) => key.clone(),
+            None => Thin::new(stored.as_bytes()),
+        };
+        match self.by_zxid.back_mut().filter(|(z, _)| *z == zxid) {
+            Some((_, paths)) => paths.push(key.clone()),
+            None => self.by_zxid.push_back((zxid, SmallVec::from_iter([key.clone()]))),
+        }
+        let old = self.by_path.insert(key.clone(), change);
+        if self.undo.active {
+            self.undo.changes.push((key, old));
+        }
+    }
+
+    /// From here on changes may be taken back.
+    pub(super) fn begin(&mut self) {
+        self.undo.active = true;
+        self.undo.digest = self.digest;
+    }
+
+    /// Keeps what was entered since [`Outstanding::begin`].
+    pub(super) fn keep(&mut self) {
+        self.undo.active = false;
+        self.undo.changes.clear();
+    }
+
+    /// Takes back what was entered since [`Outstanding::begin`] under `zxid`, if anything was.
+    pub(super) fn roll_back(&mut self, zxid: Zxid) {
+        if !std::mem::take(&mut self.undo.active) {
+            return;
+        }
+        for (key, old) in self.undo.changes.drain(..).rev() {
+            match old {
+                Some(change) => self.by_path.insert(key, change),
+                None => self.by_path.remove(&key),
+            };
+        }
+        if self.by_zxid.back().is_some_and(|(z, _)| *z == zxid) {
+            self.by_zxid.pop_back();
+        }
+        self.digest = self.undo.digest;
+    }
+
+    /// Everything up to `zxid` is in the tree now.
+    pub(super) fn applied(&mut self, zxid: Zxid) {
+        while let Some((_, paths)) = self.by_zxid.pop_front_if(|(z, _)| *z <= zxid) {
+            for p in paths {
+                if self.by_path.get(&p).is_some_and(|c| c.zxid <= zxid) {
+                    self.by_path.remove(&p);
+                }
+            }
+        }
+    }
+
+    /// Ephemerals the session will own, sorted.
+    pub(super) fn ephemerals_of(&self, tree: &DataTree, session: SessionId) -> Vec<Thin> {
+        let mut paths: std::collections::BTreeSet<Thin> =
+            tree.ephemerals_of(session).into_iter().collect();
+        for (p, change) in &self.by_path {
+            if change.exists && change.owner() == OwnerKind::Ephemeral(session) {
+                paths.insert(p.clone());
+            } else {
+                paths.remove(p);
+            }
+        }
+        paths.into_iter().collect()
+    }
+}

@@ -1,0 +1,100 @@
+//! A committed transaction is applied and answered (Apache: `FinalRequestProcessor`).
+
+use std::sync::Arc;
+
+use crate::base::{SessionId, Zxid};
+use crate::proto::txn::{Entry, Txn};
+use crate::proto::OpCode;
+use crate::telemetry::metrics::METRICS;
+use crate::tree::apply::apply;
+use crate::tree::{Inbox, Item};
+use crate::zab::Proposal;
+
+use super::event::{Effects, Now};
+use super::reply::{frame, write_reply};
+use super::server::{Pending, Server};
+
+impl Server {
+    pub(super) fn commit(&mut self, proposal: Proposal<Pending>, now: Now, out: &mut Effects) {
+        match proposal.payload {
+            Pending::Txn { bytes, origin, xid, op, prepared_ms } => {
+                METRICS.proposal_latency.record(now.mono_ms - prepared_ms);
+                let entry = Entry::from_bytes(&bytes).expect("a transaction this server wrote");
+                self.apply_one(&entry, origin, xid, op, now, out);
+                METRICS.updatelatency.record(now.mono_ms - prepared_ms);
+            }
+            Pending::Answer { origin, xid, code } => {
+                let zxid = self.tree.applied();
+                self.answer(origin.as_ref(), zxid, out, |frames| {
+                    frame(frames, xid, zxid, code as i32, |_| {});
+                });
+            }
+        }
+    }
+
+    fn apply_one(
+        &mut self,
+        entry: &Entry<'_>,
+        origin: Option<Arc<Inbox>>,
+        xid: i32,
+        op: OpCode,
+        now: Now,
+        out: &mut Effects,
+    ) {
+        let zxid = entry.zxid();
+        // The digest was computed when the transaction was prepared; debug builds compute it again.
+        let trusted = self.options.digest && !cfg!(debug_assertions);
+        let outcome = apply(&self.tree, entry, trusted, &mut out.wakes);
+        self.check_digest(entry);
+        self.prep.outstanding.applied(zxid);
+        METRICS.commit_count.inc();
+        METRICS.propagation_latency.record(now.wall_ms - entry.header.time);
+        match &entry.txn {
+            Txn::CreateSession(t) => {
+                if let Some(inbox) = &origin {
+                    self.tell_connected(inbox, entry.session(), t.timeout, out);
+                }
+                return;
+            }
+            Txn::CloseSession(_) => self.sessions.remove(entry.session()),
+            _ => {}
+        }
+        if let Some(inbox) = &origin {
+            let reply = write_reply(op, xid, zxid, &outcome);
+            self.push(inbox, Item::Reply(zxid, reply), out);
+        }
+        if matches!(entry.txn, Txn::CloseSession(_)) {
+            self.cut_off(entry.session(), zxid, out);
+        }
+    }
+
+    /// The digest this server foresaw is the one it got.
+    fn check_digest(&self, entry: &Entry<'_>) {
+        let Some(expected) = entry.digest.as_ref().filter(|_| cfg!(debug_assertions)) else {
+            return;
+        };
+        let got = self.tree.digest().digest;
+        assert_eq!(got, expected.digest as u64, "digest after {} {:?}", entry.zxid(), entry.txn);
+    }
+
+    /// The connection of an ended session closes once everything before is written.
+    fn cut_off(&mut self, session: SessionId, zxid: Zxid, out: &mut Effects) {
+        if let Some(inbox) = self.bound.remove(&session) {
+            self.push(&inbox, Item::Close(zxid), out);
+        }
+    }
+
+    fn answer(
+        &self,
+        origin: Option<&Arc<Inbox>>,
+        zxid: Zxid,
+        out: &mut Effects,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if let Some(inbox) = origin {
+            let mut frames = Vec::new();
+            write(&mut frames);
+            self.push(inbox, Item::Reply(zxid, frames.into()), out);
+        }
+    }
+}

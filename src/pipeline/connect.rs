@@ -1,0 +1,106 @@
+//! Opening and resuming sessions (Apache: `ZooKeeperServer.processConnectRequest`,
+//! `reopenSession`, `finishSessionInit`).
+
+use std::sync::Arc;
+
+use crate::base::SessionId;
+use crate::jute::Output;
+use crate::proto::OpCode;
+use crate::session::password_of;
+use crate::telemetry::metrics::METRICS;
+use crate::tree::inbox::Connected;
+use crate::tree::{Inbox, Item};
+
+use super::event::{ConnectRequest, Effects, Now, Request};
+use super::server::Server;
+
+impl Server {
+    pub(super) fn connect(&mut self, r: ConnectRequest, now: Now, out: &mut Effects) {
+        METRICS.connection_request_count.inc();
+        let (min, max) = self.options.session_timeout_ms;
+        let timeout = r.timeout.max(min).min(max);
+        match r.session {
+            SessionId::NONE => self.open(r.inbox, timeout, now, out),
+            session => self.resume(r.inbox, session, &r.password, timeout, now, out),
+        }
+    }
+
+    /// The new session counts from now; its client hears of it when its transaction is durable.
+    fn open(&mut self, inbox: Arc<Inbox>, timeout: i32, now: Now, out: &mut Effects) {
+        let session = self.next_session;
+        self.next_session = SessionId(session.0.wrapping_add(1));
+        self.sessions.track(session, timeout, now.mono_ms);
+        self.bound.insert(session, inbox.clone());
+        let mut body = Vec::with_capacity(4);
+        body.int(timeout);
+        let request = Request {
+            session,
+            xid: 0,
+            op: OpCode::CreateSession,
+            body: body.into(),
+            ids: inbox.identities(),
+            origin: Some(inbox),
+        };
+        self.submit(request, now, out);
+    }
+
+    /// Password and liveness come first: a stranger must not cut off the owner.
+    ///
+    /// Differs: Apache closes the connection that has the session before it looks at the password.
+    fn resume(
+        &mut self,
+        inbox: Arc<Inbox>,
+        session: SessionId,
+        password: &[u8],
+        timeout: i32,
+        now: Now,
+        out: &mut Effects,
+    ) {
+        METRICS.connection_revalidate_count.inc();
+        let alive = self.sessions.get(session).filter(|s| !s.is_closing());
+        if alive.is_none() || password != password_of(session) {
+            tracing::info!(
+                target: "o.a.z.s.ZooKeeperServer",
+                "Invalid session {session} for client, probably expired"
+            );
+            self.tell_connected(&inbox, SessionId::NONE, 0, out);
+            self.push(&inbox, Item::Close(self.tree.applied()), out);
+            return;
+        }
+        self.sessions.track(session, timeout, now.mono_ms);
+        if let Some(old) = self.bound.insert(session, inbox.clone())
+            && old.id != inbox.id
+        {
+            self.push(&old, Item::Close(self.tree.applied()), out);
+        }
+        self.tell_connected(&inbox, session, timeout, out);
+    }
+
+    pub(super) fn tell_connected(
+        &self,
+        inbox: &Arc<Inbox>,
+        session: SessionId,
+        timeout: i32,
+        out: &mut Effects,
+    ) {
+        let password = match session {
+            SessionId::NONE => [0; 16],
+            s => password_of(s),
+        };
+        let zxid = self.tree.applied();
+        self.push(inbox, Item::Connected(zxid, Connected { session, timeout, password }), out);
+    }
+
+    pub(super) fn push(&self, inbox: &Arc<Inbox>, item: Item, out: &mut Effects) {
+        if inbox.push(item) {
+            out.wakes.push(inbox.clone());
+        }
+    }
+
+    /// A connection is gone; its session lives on until it expires.
+    pub(super) fn gone(&mut self, inbox: &Arc<Inbox>, session: SessionId) {
+        if self.bound.get(&session).is_some_and(|b| b.id == inbox.id) {
+            self.bound.remove(&session);
+        }
+    }
+}

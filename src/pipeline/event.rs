@@ -1,0 +1,127 @@
+//! The contract of the pure core: what goes in, what comes out.
+
+use std::sync::Arc;
+
+use crate::base::{Id, ServerId, SessionId, Zxid};
+use crate::proto::OpCode;
+use crate::session::Authorizer;
+use crate::tree::Inbox;
+use crate::tree::snapshot::WalkStart;
+
+/// Both clocks at the moment of an input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic, ms: sessions and timers go by it.
+    pub mono_ms: i64,
+    /// Wall clock, ms since 1970: transactions are stamped with it.
+    pub wall_ms: i64,
+}
+
+/// A write on its way through the server.
+#[derive(Debug)]
+pub struct Request {
+    /// Session that asks; [`SessionId::NONE`] for the server itself.
+    pub session: SessionId,
+    /// Its xid.
+    pub xid: i32,
+    /// Operation; one of class `Write`, or what the server starts itself.
+    pub op: OpCode,
+    /// Request record, as received.
+    pub body: Box<[u8]>,
+    /// Identities of the connection when the request was received.
+    pub ids: Arc<[Id]>,
+    /// Where the reply goes.
+    pub origin: Option<Arc<Inbox>>,
+}
+
+/// A client wants to open or resume a session.
+#[derive(Debug)]
+pub struct ConnectRequest {
+    /// Its connection.
+    pub inbox: Arc<Inbox>,
+    /// 0 for a new session.
+    pub session: SessionId,
+    /// As sent.
+    pub password: Box<[u8]>,
+    /// Wanted timeout, ms, not yet clamped.
+    pub timeout: i32,
+}
+
+/// What happens to the server.
+#[derive(Debug)]
+pub enum Input {
+    /// A write from a client.
+    Request(Request),
+    /// A connect request.
+    Connect(ConnectRequest),
+    /// A connection is gone.
+    Gone(Arc<Inbox>, SessionId),
+    /// Our log holds everything up to here on stable storage.
+    Durable(Zxid),
+    /// The snapshot that was running has ended.
+    SnapshotDone,
+    /// Time passed.
+    Tick,
+}
+
+/// What the log must do, in order.
+#[derive(Clone, Debug)]
+pub enum LogOp {
+    /// Append an entry; then, once everything handed over before is durable, say so.
+    Append(Zxid, Arc<[u8]>),
+    /// Go on in a new file.
+    Roll,
+}
+
+/// A snapshot to write in the background.
+#[derive(Debug)]
+pub struct SnapshotJob {
+    /// Where the walk begins.
+    pub start: WalkStart,
+    /// Sessions and their timeouts, ms, ascending.
+    pub sessions: Vec<(i64, i32)>,
+}
+
+/// What the world must do.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// For the log thread.
+    pub log: Vec<LogOp>,
+    /// Connections whose inbox got something.
+    pub wakes: Vec<Arc<Inbox>>,
+    /// For the snapshot thread.
+    pub snapshot: Option<SnapshotJob>,
+}
+
+/// What the configuration says to the core.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Own id; 1 when standalone.
+    pub server_id: ServerId,
+    /// `tickTime`, ms.
+    pub tick_ms: i32,
+    /// Bounds of a negotiated session timeout, ms.
+    pub session_timeout_ms: (i32, i32),
+    /// `extendedTypesEnabled`: TTL nodes.
+    pub extended_types: bool,
+    /// `enforceQuota`.
+    pub enforce_quota: bool,
+    /// `reconfigEnabled`.
+    pub reconfig: bool,
+    /// `digest.enabled`.
+    pub digest: bool,
+    /// Transactions per log and snapshot (`snapCount`).
+    pub snap_count: u32,
+    /// Bytes of transactions per snapshot; `None` is no limit.
+    pub snap_size: Option<u64>,
+    /// Period of the reaper, ms.
+    pub reap_interval_ms: i64,
+    /// Most deletions a minute.
+    pub reap_per_minute: u32,
+    /// Containers never used go after this many ms; 0 is never.
+    pub reap_never_used_ms: i64,
+    /// Seed of the roll distances.
+    pub seed: u64,
+    /// Who may do what.
+    pub authorizer: Arc<Authorizer>,
+}

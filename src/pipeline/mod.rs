@@ -1,0 +1,23 @@
+//! L3: the straight line from a request to its effects; pure.
+//!
+//! `request -> prep (checks, transaction, zxid) -> log and propose -> commit -> apply -> reply`.
+//! [`Server::step`] is the one entry point: inputs and the time come in, effects go out. Nothing is
+//! acknowledged before the input that says it is durable.
+
+mod change;
+mod commit;
+mod connect;
+mod event;
+mod prep;
+mod prep_multi;
+mod prep_ops;
+mod reaper;
+mod reply;
+mod roll;
+mod server;
+
+pub use event::{
+    ConnectRequest, Effects, Input, LogOp, Now, Request, ServerOptions, SnapshotJob,
+};
+pub use reply::{frame, read_reply};
+pub use server::{Server, ServerCounters};

@@ -1,0 +1,169 @@
+//! The server as one state machine.
+
+use std::sync::Arc;
+
+use crate::base::hash::Map;
+use crate::base::{SessionId, Zxid};
+use crate::proto::{Code, OpCode};
+use crate::session::{SessionTracker, first_session_id};
+use crate::telemetry::metrics::METRICS;
+use crate::tree::{DataTree, Inbox};
+use crate::zab::{Broadcast, QuorumVerifier};
+
+use super::event::{Effects, Input, LogOp, Now, Request, ServerOptions, SnapshotJob};
+use super::prep::{Prep, Refused};
+use super::reaper::Reaper;
+use super::roll::RollClock;
+
+/// Numbers of the server that its commands show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerCounters {
+    /// Proposals on their way to commit.
+    pub outstanding: usize,
+    /// Paths with changes on their way.
+    pub changes: usize,
+}
+
+/// What a proposal remembers until it commits.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// A transaction in the log.
+    Txn { bytes: Arc<[u8]>, origin: Option<Arc<Inbox>>, xid: i32, op: OpCode, prepared_ms: i64 },
+    /// An answer that must not overtake the ones before it.
+    Answer { origin: Option<Arc<Inbox>>, xid: i32, code: Code },
+}
+
+/// Prepares, proposes, commits and applies; see the module.
+pub struct Server {
+    pub(super) tree: Arc<DataTree>,
+    pub(super) sessions: Arc<SessionTracker>,
+    pub(super) prep: Prep,
+    pub(super) zab: Broadcast<Pending>,
+    /// Connection of each session that has one.
+    pub(super) bound: Map<SessionId, Arc<Inbox>>,
+    pub(super) next_session: SessionId,
+    pub(super) options: ServerOptions,
+    reaper: Reaper,
+    roll: RollClock,
+    snapshot_running: bool,
+}
+
+impl Server {
+    /// A server over a recovered tree. `sessions` holds the recovered sessions.
+    pub fn new(
+        tree: Arc<DataTree>,
+        sessions: Arc<SessionTracker>,
+        options: ServerOptions,
+        now: Now,
+    ) -> Self {
+        let history = tree.applied();
+        let verifier = QuorumVerifier::alone(options.server_id);
+        Self {
+            prep: Prep::new(tree.clone(), sessions.clone(), options.clone()),
+            zab: Broadcast::new(verifier, history),
+            bound: Map::default(),
+            next_session: first_session_id(options.server_id, now.mono_ms),
+            reaper: Reaper::new(&options),
+            roll: RollClock::new(options.snap_count, options.snap_size, options.seed),
+            snapshot_running: false,
+            tree,
+            sessions,
+            options,
+        }
+    }
+
+    /// Takes one input at `now` and adds what must be done to `out`.
+    pub fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+        match input {
+            Input::Request(request) => self.submit(request, now, out),
+            Input::Connect(request) => self.connect(request, now, out),
+            Input::Gone(inbox, session) => self.gone(&inbox, session),
+            Input::Durable(zxid) => self.zab.ack(self.options.server_id, zxid),
+            Input::SnapshotDone => self.snapshot_running = false,
+            Input::Tick => self.tick(now, out),
+        }
+        while let Some(proposal) = self.zab.take_committed() {
+            self.commit(proposal, now, out);
+        }
+    }
+
+    /// When [`Input::Tick`] is due at the latest, monotonic ms.
+    pub fn next_tick(&self) -> Option<i64> {
+        self.sessions.next_deadline().into_iter().chain(self.reaper.next()).min()
+    }
+
+    /// Numbers for the commands that show them.
+    pub fn counters(&self) -> ServerCounters {
+        ServerCounters { outstanding: self.zab.len(), changes: self.prep.outstanding.len() }
+    }
+
+    /// Prepares a request and proposes its transaction.
+    pub(super) fn submit(&mut self, request: Request, now: Now, out: &mut Effects) {
+        METRICS.prep_processor_request_queued.inc();
+        let Some(zxid) = self.zab.next_zxid() else {
+            self.refuse(request, Code::RuntimeInconsistency);
+            return;
+        };
+        match self.prep.prepare(&request, zxid, now) {
+            Ok(bytes) => self.propose(zxid, bytes, request, now, out),
+            Err(Refused::Undecodable) => self.refuse(request, Code::MarshallingError),
+            Err(Refused::Error(code)) => self.refuse(request, code),
+        }
+    }
+
+    fn refuse(&mut self, request: Request, code: Code) {
+        self.zab.wait(Pending::Answer { origin: request.origin, xid: request.xid, code });
+    }
+
+    fn propose(
+        &mut self,
+        zxid: Zxid,
+        bytes: Arc<[u8]>,
+        request: Request,
+        now: Now,
+        out: &mut Effects,
+    ) {
+        let due = self.roll.appended(bytes.len());
+        out.log.push(LogOp::Append(zxid, bytes.clone()));
+        let (xid, op, origin) = (request.xid, request.op, request.origin);
+        self.zab.propose(zxid, Pending::Txn { bytes, origin, xid, op, prepared_ms: now.mono_ms });
+        METRICS.proposal_count.inc();
+        if due {
+            out.log.push(LogOp::Roll);
+            self.start_snapshot(out);
+        }
+    }
+
+    /// At most one snapshot runs; the roll stays also when there is none.
+    fn start_snapshot(&mut self, out: &mut Effects) {
+        if std::mem::replace(&mut self.snapshot_running, true) {
+            return;
+        }
+        let sessions = self.sessions.all().into_iter().map(|(s, t)| (s.0, t)).collect();
+        out.snapshot = Some(SnapshotJob { start: self.tree.walk_start(), sessions });
+    }
+
+    fn tick(&mut self, now: Now, out: &mut Effects) {
+        for session in self.sessions.expire(now.mono_ms) {
+            if let Some(s) = self.sessions.get(session) {
+                tracing::info!(
+                    target: "o.a.z.s.ZooKeeperServer",
+                    "Expiring session {session}, timeout of {}ms exceeded", s.timeout()
+                );
+            }
+            METRICS.stale_sessions_expired.inc();
+            self.submit(internal(session, OpCode::CloseSession, Box::default()), now, out);
+        }
+        for p in self.reaper.due(&self.tree, now) {
+            let mut body = Vec::new();
+            crate::jute::Output::string(&mut body, Some(p.text()));
+            let request = internal(SessionId::NONE, OpCode::DeleteContainer, body.into());
+            self.submit(request, now, out);
+        }
+    }
+}
+
+/// A request the server makes of itself.
+pub(super) fn internal(session: SessionId, op: OpCode, body: Box<[u8]>) -> Request {
+    Request { session, xid: 0, op, body, ids: Arc::new([]), origin: None }
+}
