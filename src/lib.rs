@@ -18,3 +18,5 @@ pub mod tree;
 pub mod zab;
 
 pub mod pipeline;
+
+pub mod conn;

@@ -1,0 +1,102 @@
+//! What all connections share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crossbeam_channel::Sender;
+
+use crate::base::ConnId;
+use crate::pipeline::Input;
+use crate::session::{Authorizer, SessionTracker};
+use crate::tree::{AclList, DataTree, inbox::ReadCheck};
+
+use super::info::{Registry, ServerStats};
+
+/// The clocks, given by the runtime.
+pub trait Clock: Send + Sync {
+    /// Monotonic ms.
+    fn mono_ms(&self) -> i64;
+    /// Wall ms since 1970.
+    fn wall_ms(&self) -> i64;
+}
+
+/// What a four-letter word answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WordReply {
+    /// These bytes, then close.
+    Text(Vec<u8>),
+    /// The word wants this many bytes behind it.
+    Needs(usize),
+}
+
+/// Runs four-letter words; given by the runtime.
+pub trait FourLetterWords: Send + Sync {
+    /// The answer to a connection that begins with `word`, with what came behind it; `None` when it
+    /// is no word but a length.
+    fn run(&self, word: [u8; 4], behind: &[u8], conn: ConnId) -> Option<WordReply>;
+}
+
+/// Bounds of connections and requests.
+#[derive(Clone, Debug)]
+pub struct EdgeLimits {
+    /// Longest frame, bytes (`jute.maxbuffer`).
+    pub frame_max: usize,
+    /// Longest string or buffer inside one (`jute.maxbuffer` plus extra size).
+    pub value_max: usize,
+    /// Writes in the pipeline above which connections that have some wait (`globalOutstandingLimit`).
+    pub outstanding_max: usize,
+    /// Bytes of writes in the pipeline, likewise.
+    pub outstanding_bytes_max: usize,
+    /// Connections from one address (`maxClientCnxns`); 0 is no limit.
+    pub per_ip_max: u32,
+    /// Connections in all (`maxCnxns`); 0 is no limit.
+    pub total_max: u32,
+    /// A connection without a session is closed after this long, ms.
+    pub sessionless_ms: u64,
+    /// SO_KEEPALIVE on client sockets.
+    pub keep_alive: bool,
+}
+
+/// Shared by every connection of the process.
+pub struct Edge {
+    /// The data.
+    pub tree: Arc<DataTree>,
+    /// The sessions.
+    pub sessions: Arc<SessionTracker>,
+    /// Who may do what.
+    pub authorizer: Arc<Authorizer>,
+    /// To the sequencer.
+    pub inputs: Sender<Input>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Four-letter words.
+    pub words: Arc<dyn FourLetterWords>,
+    /// Open connections.
+    pub registry: Arc<Registry>,
+    /// Counters.
+    pub stats: Arc<ServerStats>,
+    /// Bounds.
+    pub limits: EdgeLimits,
+    /// Writes handed to the sequencer and not answered yet.
+    pub outstanding: Arc<AtomicUsize>,
+    /// Their bytes.
+    pub outstanding_bytes: AtomicUsize,
+    /// False while clients are not served.
+    pub serving: AtomicBool,
+    /// Sessions may be opened and resumed (SASL is configured or not is another matter).
+    pub sasl_configured: bool,
+}
+
+impl Edge {
+    /// The check of watch deliveries, for inboxes.
+    pub fn read_check(&self) -> ReadCheck {
+        let authorizer = self.authorizer.clone();
+        Arc::new(move |ids, acl: &AclList| authorizer.allows(ids, acl, crate::base::Perms::READ))
+    }
+
+    /// True while the pipeline has more than its share of writes.
+    pub fn is_full(&self) -> bool {
+        self.outstanding.load(Ordering::Relaxed) > self.limits.outstanding_max
+            || self.outstanding_bytes.load(Ordering::Relaxed) > self.limits.outstanding_bytes_max
+    }
+}

@@ -1,0 +1,20 @@
+//! L4: the client edge. A connection is one task: it reads, decodes, answers reads itself from the
+//! tree, hands writes to the sequencer, and merges what comes back by zxid.
+//!
+//! Memory follows what was received and what was read: a frame's announced length allocates
+//! nothing, a client that does not read its replies is not asked for more requests.
+
+mod auth;
+mod conn;
+mod edge;
+mod handshake;
+mod info;
+mod listener;
+mod protocol;
+mod local_read;
+mod local_watch;
+
+pub use conn::Conn;
+pub use edge::{Clock, Edge, EdgeLimits, FourLetterWords, WordReply};
+pub use info::{ConnInfo, Registry, ServerStats};
+pub use listener::{Listener, bind};
