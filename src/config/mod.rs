@@ -10,9 +10,13 @@ pub mod error;
 pub mod exit;
 pub mod keys;
 mod load;
+#[cfg(test)]
+mod load_tests;
+mod membership;
 pub mod properties;
 pub mod server_line;
 pub mod settings;
+mod static_file;
 mod system;
 pub mod value;
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// An address to listen on: what the operator wrote and the IP it resolved to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddr {
-    /// Host as written (`localhost`, `10.0.0.1`); `None` when only a port or an IP literal was given.
+    /// Host name as written, `0.0.0.0` when only a port was given, `None` for an IP literal.
     pub host: Option<String>,
     /// The resolved address. `0.0.0.0` means any address; the JVM then also accepts IPv6 connections.
     pub ip: IpAddr,
