@@ -8,7 +8,7 @@ use super::settings::*;
 use super::static_file::StaticFile;
 use super::value::parse_int;
 use super::{Config, Environment, Level, Message, Mode, ReadFile, Source};
-use super::{keys, system};
+use super::{keys, system, system_auth};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -176,6 +176,7 @@ fn from_file(
             });
     }
     let tick_time_ms = check_ticks(&file)?;
+    // Differs: 3.9.5 looks only at -Dzookeeper.multiAddress.enabled when it parses server lines.
     let multi_address = file.bool_or_property("multiAddress.enabled", &properties);
     let mut basis = Basis {
         source: Source::File(PathBuf::from(path)),
@@ -228,7 +229,7 @@ fn finish(
         request_throttle: system::request_throttle(&mut reader),
         features: system::features(&mut reader, file),
         storage: system::storage(&mut reader, &basis),
-        auth: system::auth(&mut reader)?,
+        auth: system_auth::auth(&mut reader)?,
         admin: system::admin(&mut reader),
         metrics: system::metrics(file)?,
         words: system::words(&reader),
@@ -387,9 +388,9 @@ fn listener(
     files: &dyn ReadFile,
     messages: &mut Vec<Message>,
 ) -> Result<Option<ListenAddr>, ConfigError> {
-    let number = file.int(port_key);
     let address = file.text(address_key);
-    if number == 0 {
+    // A port of 0 is set: the system picks one (as in 3.9.5).
+    if file.text(port_key).is_none() {
         info(messages, format!("{port_key} is not set"));
         return match address {
             Some(_) => {
@@ -399,6 +400,7 @@ fn listener(
             None => Ok(None),
         };
     }
+    let number = file.int(port_key);
     let port = u16::try_from(number).map_err(|_| {
         file.at(
             port_key,

@@ -1,5 +1,8 @@
 //! Loading as a whole: Apache's start-up failures, precedence, and the settings that come out.
 
+mod failures;
+mod members;
+
 use super::*;
 use proptest::prelude::*;
 use std::io::{Error, ErrorKind};
@@ -79,207 +82,10 @@ fn logged(config: &Config, level: Level, text: &str) -> bool {
         .any(|message| message.level == level && message.text.contains(text))
 }
 
-const FAILURES: &str = include_str!("../../compat-tests/golden/config/startup-failures.txt");
-const PORTS: &str = include_str!("../../compat-tests/golden/config/startup-failures-ports.txt");
-
 const THREE: &str = "server.1=127.0.0.1:29881:29891\nserver.2=127.0.0.1:29882:29892\n\
                      server.3=127.0.0.1:29883:29893\n";
 const BASE: &str = "dataDir=/d\nclientPort=2181\n";
 const LIMITS: &str = "initLimit=5\nsyncLimit=2\n";
-
-/// Captured cases by name: exit text and lines.
-fn golden(text: &'static str) -> BTreeMap<&'static str, (&'static str, Vec<&'static str>)> {
-    let mut cases = BTreeMap::new();
-    let mut name = "";
-    for line in text.lines() {
-        if let Some((case, exit)) = line
-            .strip_prefix("== ")
-            .and_then(|head| head.split_once(": exit="))
-        {
-            name = case;
-            cases.insert(name, (exit, Vec::new()));
-        } else if let Some((_, lines)) = cases.get_mut(name) {
-            lines.push(line.trim());
-        }
-    }
-    cases
-}
-
-/// zoo.cfg and files of the captured configuration errors.
-fn failing_cases() -> Vec<(
-    &'static str,
-    Option<String>,
-    Vec<(&'static str, &'static str)>,
-)> {
-    let one = |name, text: &str| (name, Some(text.to_string()), vec![]);
-    let base = |name, text: &str| (name, Some(format!("{BASE}{text}")), vec![]);
-    let quorum = |name, text: &str, myid: &'static str| {
-        let files = if myid.is_empty() {
-            vec![]
-        } else {
-            vec![("/d/myid", myid)]
-        };
-        (name, Some(format!("{BASE}{text}")), files)
-    };
-    vec![
-        ("no-such-file", None, vec![]),
-        one("empty-file", ""),
-        one("no-dataDir", "clientPort=2181\n"),
-        one("bad-int", "dataDir=/d\nclientPort=abc\n"),
-        base("bad-bool", "standaloneEnabled=yes"),
-        base("tickTime-0", "tickTime=0"),
-        base("min-gt-max", "minSessionTimeout=10\nmaxSessionTimeout=5"),
-        one(
-            "portaddr-no-port",
-            "dataDir=/d\nclientPortAddress=127.0.0.1",
-        ),
-        base(
-            "metrics-class",
-            "metricsProvider.className=com.example.Nope",
-        ),
-        base("electionAlg-1", "electionAlg=1"),
-        base("peerType-bad", "peerType=boss"),
-        quorum("quorum-no-myid", &format!("{THREE}{LIMITS}"), ""),
-        quorum("quorum-myid-nan", &format!("{THREE}{LIMITS}"), "abc\n"),
-        quorum("quorum-no-initLimit", THREE, "1\n"),
-        quorum("quorum-myid-not-in-list", &format!("{THREE}{LIMITS}"), "9"),
-        quorum("server-bad", "server.3=127.0.0.1:29883", "1"),
-        quorum("server-same-ports", "server.3=127.0.0.1:29883:29883", "1"),
-        base(
-            "server-and-dynamic",
-            "server.2=127.0.0.1:1:2\ndynamicConfigFile=/d/dyn",
-        ),
-        quorum("observers-only", "server.1=127.0.0.1:1:2:observer", "1"),
-        base(
-            "sasl-required-not-enabled",
-            "quorum.auth.serverRequireSasl=true",
-        ),
-        base(
-            "unresolvable-addr",
-            "clientPortAddress=no.such.host.invalid",
-        ),
-        base("purge-bad", "autopurge.purgeInterval=x"),
-    ]
-}
-
-#[test]
-fn captured_configuration_errors() {
-    let golden = golden(FAILURES);
-    for (name, text, files) in failing_cases() {
-        let (exit, lines) = &golden[name];
-        let path = format!("/x/{name}.cfg");
-        let mut world = World::default();
-        if let Some(text) = &text {
-            world = world.file(&path, text);
-        }
-        for (file, content) in files {
-            world = world.file(file, content);
-        }
-        let error = world.run(&path).map(|_| ()).expect_err(name);
-        assert_eq!(error.exit_code().code().to_string(), *exit, "{name}");
-        assert!(
-            lines.iter().any(|line| line.ends_with(error.headline())),
-            "{name}: {lines:?}"
-        );
-        assert!(
-            error.stderr_line().is_empty() || lines.contains(&error.stderr_line()),
-            "{name}"
-        );
-        for line in error.exception_lines() {
-            assert!(
-                lines.contains(&line.as_str()),
-                "{name}: {line} is not in {lines:#?}"
-            );
-        }
-    }
-}
-
-#[test]
-fn every_captured_case_is_checked_somewhere() {
-    let runs = [
-        ("no-clientPort", "dataDir=/d\n"),
-        (
-            "one-server",
-            "dataDir=/d\nclientPort=2181\nserver.1=127.0.0.1:1:2\n",
-        ),
-        ("secure-no-keystore", "dataDir=/d\nsecureClientPort=2281\n"),
-        // Differs: there is one connection layer, so this is no failure.
-        (
-            "secure-nio",
-            "dataDir=/d\nclientPort=2181\nsecureClientPort=2281\n",
-        ),
-        ("backslash", "dataDir=C:\\data\nclientPort=2181\n"),
-    ];
-    for (name, text) in runs {
-        let config = load(text);
-        assert_eq!(config.mode, Mode::Standalone, "{name}");
-        for line in &golden(FAILURES)[name].1 {
-            let words =
-                "Either no config or no quorum defined in config, running in standalone mode";
-            if line.ends_with(words) {
-                assert!(logged(&config, Level::Warn, words), "{name}");
-            }
-        }
-    }
-    let mut checked: Vec<&str> = failing_cases().iter().map(|case| case.0).collect();
-    checked.extend(runs.iter().map(|run| run.0));
-    checked.extend(["datadir-no-autocreate", "datadir-is-file"]);
-    let mut captured: Vec<&str> = golden(FAILURES).into_keys().collect();
-    checked.sort_unstable();
-    captured.sort_unstable();
-    assert_eq!(checked, captured);
-}
-
-#[test]
-fn captured_failures_after_the_configuration() {
-    let (failures, ports) = (golden(FAILURES), golden(PORTS));
-    let address = || "127.0.0.1".to_string();
-    let cases = [
-        (
-            &failures["datadir-no-autocreate"],
-            StartFailure::MissingDataDirectory("/x/nonexist/version-2".into()),
-        ),
-        (
-            &failures["datadir-is-file"],
-            StartFailure::UnableToCreateDataDirectory("/x/afile/version-2".into()),
-        ),
-        (
-            &ports["client-port-busy"],
-            StartFailure::ClientPortBusy("Address already in use".into()),
-        ),
-        (
-            &ports["admin-port-busy"],
-            StartFailure::AdminPortBusy(address(), 28083, "/commands".into()),
-        ),
-    ];
-    for ((exit, lines), failure) in cases {
-        assert_eq!(failure.exit_code().code().to_string(), *exit, "{failure}");
-        assert!(
-            lines.iter().any(|line| line.ends_with(failure.headline())),
-            "{failure}"
-        );
-        let line = format!("{}: {}", failure.class(), failure.text());
-        assert!(
-            lines.contains(&line.as_str()),
-            "{line} is not in {lines:#?}"
-        );
-    }
-    let metrics = StartFailure::MetricsPortBusy(
-        "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider".into(),
-    );
-    let election = StartFailure::ElectionPortBusy("/127.0.0.1:29981".into());
-    for (name, failure) in [
-        ("metrics-port-busy", metrics),
-        ("election-port-busy", election),
-    ] {
-        let (exit, lines) = &ports[name];
-        assert_eq!(failure.exit_code().code().to_string(), *exit, "{failure}");
-        assert!(
-            lines.iter().any(|line| line.ends_with(&failure.text())),
-            "{failure}"
-        );
-    }
-}
 
 #[test]
 fn errors_that_were_read_in_the_sources() {
@@ -539,6 +345,15 @@ fn defaults_of_a_file() {
 }
 
 #[test]
+fn port_zero_is_a_port() {
+    let config = load("dataDir=/d\nclientPort=0\nclientPortAddress=127.0.0.1\n");
+    assert_eq!(
+        config.listeners.client.map(|client| client.formatted()),
+        Some("127.0.0.1:0".into())
+    );
+}
+
+#[test]
 fn precedence() {
     let world = zoo("dataDir=/d\nsnapCount=4\njute.maxbuffer=4\nzookeeper.preAllocSize=4\n")
         .env(
@@ -683,139 +498,6 @@ fn the_super_digest_is_not_printed() {
             .iter()
             .all(|message| !message.text.contains("c2VjcmV0"))
     );
-}
-
-#[test]
-fn one_server_line_runs_standalone() {
-    let text = format!("{BASE}server.1=h:1:2;0.0.0.0:2181\n");
-    let config = zoo(&text).file("/d/myid", "1\r\nx").config("/x/zoo.cfg");
-    assert_eq!(config.mode, Mode::Standalone);
-    assert_eq!(config.server_id, Some(1));
-    let text = "Invalid configuration, only one server specified (ignoring)";
-    assert!(logged(&config, Level::Error, text));
-    assert_eq!(
-        config.property("zookeeper.server.1"),
-        Some("h:1:2;0.0.0.0:2181")
-    );
-}
-
-#[test]
-fn the_client_port_of_the_server_line() {
-    let text = "dataDir=/d\nserver.1=h:1:2;[::1]:2182\n";
-    let config = zoo(text).file("/d/myid", "1").config("/x/zoo.cfg");
-    let client = config.listeners.client.unwrap();
-    assert_eq!(client.formatted(), "[0:0:0:0:0:0:0:1]:2182");
-    let text = "dataDir=/d\nclientPort=2181\nserver.1=h:1:2;127.0.0.1:2182\n";
-    let error = zoo(text)
-        .file("/d/myid", "1")
-        .run("/x/zoo.cfg")
-        .unwrap_err();
-    assert_eq!(
-        error.cause(),
-        "client address for this server (id = 1) in static config file is 0.0.0.0/0.0.0.0:2181 is \
-         different from client address found in dynamic file: /127.0.0.1:2182"
-    );
-    let text = "dataDir=/d\nserver.1=h:1:2;nowhere:2182\n";
-    let error = zoo(text)
-        .file("/d/myid", "1")
-        .run("/x/zoo.cfg")
-        .unwrap_err();
-    assert_eq!(error.exit_code(), ExitCode::UnexpectedError);
-}
-
-#[test]
-fn an_ensemble() {
-    let text = format!("{BASE}{LIMITS}{THREE}server.4=h:1:2:observer\npeerType=observer\n");
-    let config = zoo(&text).file("/d/myid", "2").config("/x/zoo.cfg");
-    assert_eq!(config.mode, Mode::Distributed);
-    assert_eq!(config.server_id, Some(2));
-    assert_eq!(config.quorum.peer_type, PeerType::Participant);
-    assert!(logged(
-        &config,
-        Level::Warn,
-        "Peer type from servers list (PARTICIPANT) doesn't match"
-    ));
-    assert_eq!(
-        config.ensemble.text(),
-        "server.1=127.0.0.1:29881:29891:participant\n\
-         server.2=127.0.0.1:29882:29892:participant\n\
-         server.3=127.0.0.1:29883:29893:participant\nserver.4=h:1:2:observer\nversion=0",
-        "the client port of zoo.cfg is not part of the text"
-    );
-    let own = &config.ensemble.members[&2];
-    assert_eq!(own.client.as_ref().map(|client| client.port), Some(2181));
-    let error = zoo(&format!("{text}sslQuorum=true\n"))
-        .file("/d/myid", "2")
-        .run("/x/zoo.cfg")
-        .unwrap_err();
-    assert!(
-        error.cause().starts_with("sslQuorum is not supported"),
-        "{error}"
-    );
-    for (count, words) in [
-        (2, "No server failure will be tolerated"),
-        (4, "Non-optimal"),
-    ] {
-        let members: String = (1..=count)
-            .map(|n| format!("server.{n}=h{n}:1:2\n"))
-            .collect();
-        let text = format!("{BASE}{LIMITS}{members}");
-        let config = zoo(&text).file("/d/myid", "1").config("/x/zoo.cfg");
-        assert!(logged(&config, Level::Warn, words));
-    }
-}
-
-#[test]
-fn the_files_that_apache_wrote_for_reconfig() {
-    let dynamic = include_str!("../../compat-tests/golden/config/zoo.cfg.dynamic.txt");
-    let rewritten = include_str!("../../compat-tests/golden/config/zoo.cfg.rewritten.txt");
-    let field = |key: &str| {
-        let line = rewritten.lines().find_map(|line| line.strip_prefix(key));
-        line.and_then(|rest| rest.strip_prefix('='))
-            .unwrap()
-            .to_string()
-    };
-    let name = field("dynamicConfigFile");
-    let myid = format!("{}/myid", field("dataDir"));
-    let world = zoo(rewritten).file(&name, dynamic).file(&myid, "1\n");
-    let config = world.config("/x/zoo.cfg");
-    assert_eq!(config.mode, Mode::Distributed);
-    assert!(config.features.reconfig);
-    assert_eq!(
-        Some(config.ensemble.version),
-        ensemble::version_from_file_name(&name)
-    );
-    assert_eq!(config.ensemble.dynamic_file_text(), dynamic.trim_end());
-    assert!(
-        config.listeners.client.is_some(),
-        "the client port comes from the server line"
-    );
-    assert_eq!(config.last_seen_ensemble, None);
-    let next = format!("{dynamic}\nversion=500000000\n");
-    let config = world
-        .file("/x/zoo.cfg.dynamic.next", &next)
-        .config("/x/zoo.cfg");
-    assert_eq!(config.last_seen_ensemble.unwrap().version, 0x5_0000_0000);
-}
-
-#[test]
-fn wrong_dynamic_files() {
-    let text = "dataDir=/d\ndynamicConfigFile=/dyn.5\n";
-    for (dynamic, cause) in [
-        ("version=1\n", "dynamic file shouldn't have version inside"),
-        (
-            "server.1=a:1:2\ntickTime=5\n",
-            "Unrecognised parameter: tickTime",
-        ),
-    ] {
-        let error = zoo(text)
-            .file("/dyn.5", dynamic)
-            .run("/x/zoo.cfg")
-            .unwrap_err();
-        assert_eq!(error.cause(), cause);
-        assert_eq!(error.file(), Some("/dyn.5"));
-        assert_eq!(error.exit_code(), ExitCode::InvalidInvocation);
-    }
 }
 
 #[test]

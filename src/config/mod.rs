@@ -9,6 +9,7 @@ pub mod ensemble;
 pub mod error;
 pub mod exit;
 pub mod keys;
+mod listen_addr;
 mod load;
 #[cfg(test)]
 mod load_tests;
@@ -18,6 +19,7 @@ pub mod server_line;
 pub mod settings;
 mod static_file;
 mod system;
+mod system_auth;
 pub mod value;
 
 pub use args::{Invocation, ServerArgs};

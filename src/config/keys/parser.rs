@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Row] = &[
         Int,
         "port",
         "",
-        "plain-text client listener; none when unset or 0"
+        "plain-text client listener; none when unset"
     )
     .range("0..=65535")
     .seen(),
