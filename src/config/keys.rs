@@ -41,7 +41,9 @@ pub enum Kind {
 pub enum Verdict {
     /// Does what Apache's documentation says.
     Honoured,
-    /// Accepted and checked; has no effect in this version. One WARN when it is set.
+    /// Accepted and checked; matters only in an ensemble.
+    Ensemble,
+    /// Accepted and checked; has no effect in this version. Named in a WARN when it is set.
     Planned,
     /// Accepted without a word: it tunes something this server does not have.
     Silent,
@@ -131,6 +133,10 @@ impl Row {
     const fn fine(mut self, values: &'static [&'static str]) -> Row {
         self.fine = values;
         self
+    }
+
+    const fn ensemble(self) -> Row {
+        self.verdict(Verdict::Ensemble, "matters only in an ensemble")
     }
 
     const fn planned(self, reason: &'static str) -> Row {

@@ -9,11 +9,17 @@ pub mod ensemble;
 pub mod error;
 pub mod exit;
 pub mod keys;
+mod listen_addr;
 mod load;
+#[cfg(test)]
+mod load_tests;
+mod membership;
 pub mod properties;
 pub mod server_line;
 pub mod settings;
+mod static_file;
 mod system;
+mod system_auth;
 pub mod value;
 
 pub use args::{Invocation, ServerArgs};

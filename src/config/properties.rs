@@ -82,52 +82,47 @@ struct LogicalLines<'a> {
 
 impl LogicalLines<'_> {
     fn next_line(&mut self) -> Option<(usize, Vec<char>)> {
-        loop {
-            self.chars.peek()?;
-            let start = self.line;
-            let mut joined = Vec::new();
-            let mut continued = self.natural_line(&mut joined);
-            if joined.first().is_some_and(|c| matches!(c, '#' | '!')) {
+        let mut start = self.line;
+        let mut joined = Vec::new();
+        let mut bare_end = false;
+        while self.chars.peek().is_some() {
+            let fresh = joined.is_empty();
+            if fresh {
+                start = self.line;
+            }
+            let (escaped, crlf) = self.natural_line(&mut joined);
+            if fresh && joined.first().is_some_and(|c| matches!(c, '#' | '!')) {
+                joined.clear();
+                bare_end = false;
                 continue;
             }
-            while continued && self.chars.peek().is_some() {
-                continued = self.natural_line(&mut joined);
-            }
-            if continued {
+            if escaped {
                 joined.pop();
-            }
-            if !joined.is_empty() {
+            } else if !joined.is_empty() {
                 return Some((start, joined));
             }
+            bare_end = escaped && !crlf;
         }
+        // The text ends behind a backslash: that makes even an empty line an entry (but for \r\n, by the
+        // way Java looks for the \n).
+        (bare_end || !joined.is_empty()).then_some((start, joined))
     }
 
-    /// Appends one line without its leading blanks and its end. True when a backslash continues it; the
-    /// backslash is then already taken off, except at the end of the text or in a comment.
-    fn natural_line(&mut self, joined: &mut Vec<char>) -> bool {
+    /// Appends one line without its leading blanks and its end. Tells whether a backslash says that it
+    /// goes on (it is still there), and whether it ended with `\r\n`.
+    fn natural_line(&mut self, joined: &mut Vec<char>) -> (bool, bool) {
         while self.chars.next_if(|&c| is_blank(c)).is_some() {}
-        let first = joined.len();
         let mut escaped = false;
         while let Some(c) = self.chars.next() {
             if c == '\n' || c == '\r' {
-                if c == '\r' {
-                    self.chars.next_if_eq(&'\n');
-                }
+                let crlf = c == '\r' && self.chars.next_if_eq(&'\n').is_some();
                 self.line = self.line.saturating_add(1);
-                let comment = first == 0 && joined.first().is_some_and(|c| matches!(c, '#' | '!'));
-                if escaped && !comment {
-                    joined.pop();
-                    if self.chars.peek().is_none() {
-                        return false;
-                    }
-                    return true;
-                }
-                return false;
+                return (escaped, crlf);
             }
             escaped = c == '\\' && !escaped;
             joined.push(c);
         }
-        escaped
+        (escaped, false)
     }
 }
 
@@ -264,6 +259,8 @@ mod tests {
         assert_eq!(one("k=a\\\n#b"), ("k".into(), "a#b".into()));
         assert_eq!(one("k=a\\"), ("k".into(), "a".into()));
         assert_eq!(one("k=a\\\n"), ("k".into(), "a".into()));
+        assert_eq!(one("\\"), (String::new(), String::new()));
+        assert_eq!(one("\n\\\n"), (String::new(), String::new()));
         assert_eq!(
             pairs("k=a\\\\\nb=c"),
             [("k".into(), "a\\".into(), 1), ("b".into(), "c".into(), 2)]

@@ -213,12 +213,13 @@ fn wrong_format(text: &str) -> ConfigError {
 
 fn client_address(line: &str, text: &str) -> Result<HostPort, ConfigError> {
     let parts = host_and_ports(text.trim(), line)?;
-    let (host, port_text) = match parts.as_slice() {
-        [port] => ("0.0.0.0", port.as_str()),
-        [host, port] => (host.as_str(), port.as_str()),
+    // Java has no host yet when it complains about a lone port.
+    let (host, named, port_text) = match parts.as_slice() {
+        [port] => ("0.0.0.0", "null", port),
+        [host, port] => (host.as_str(), host.as_str(), port),
         _ => return Err(wrong_format(line)),
     };
-    let port = port(host, port_text)?;
+    let port = port(named, port_text)?;
     let host = canonical_host(host).ok_or_else(|| wrong_format(line))?;
     Ok(HostPort { host, port })
 }
@@ -258,7 +259,7 @@ fn port(host: &str, text: &str) -> Result<u16, ConfigError> {
     u16::try_from(number).map_err(|_| ConfigError::illegal(format!("port out of range:{number}")))
 }
 
-/// IP literals in Java's spelling; names as they are.
+/// IP literals in Java's spelling; names as they are; nothing is the loopback.
 ///
 /// Differs: a host that could not be written back (blanks, brackets, backslashes) is refused, where
 /// Java takes it and fails to resolve it for ever.
@@ -267,6 +268,9 @@ fn canonical_host(host: &str) -> Option<String> {
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '[' | ']' | '\\');
     if host.contains(odd) {
         return None;
+    }
+    if host.is_empty() {
+        return Some("localhost".to_string());
     }
     let (address, zone) = match host.split_once('%') {
         Some((address, zone)) => (address, Some(zone)),
@@ -328,6 +332,7 @@ mod tests {
             ("b:1:2|a:3:4", "a:3:4|b:1:2:participant"),
             ("a:1:2:observer|b:1:2:observer", "a:1:2|b:1:2:observer"),
             ("a:1:2;3;4", "a:1:2:participant;0.0.0.0:3;0.0.0.0:4"),
+            (":1:2", "localhost:1:2:participant"),
             ("a:1:2;;s:4", "a:1:2:participant;;s:4"),
         ];
         for (text, expected) in cases {
@@ -362,7 +367,7 @@ mod tests {
             ),
             ("h:x:1", "Address unresolved: h:x"),
             ("h:1:x", "Address unresolved: h:x"),
-            ("h:1:2;x", "Address unresolved: 0.0.0.0:x"),
+            ("h:1:2;x", "Address unresolved: null:x"),
             ("h:1:70000", "port out of range:70000"),
             ("h:1:2:boss", "Unrecognised peertype: boss"),
             ("[::1", "[::1 starts with '[' but has no matching ']:'"),

@@ -3,7 +3,6 @@
 use super::Kind::{Bool, Class, Host, Int, Long, Path, Text};
 use super::{Row, key};
 
-const ENSEMBLE: &str = "takes effect with ensembles, which this version does not run yet";
 const TLS: &str = "TLS is not part of this version yet";
 const PAUSE: &str = "there is no JVM whose pauses could be watched";
 
@@ -27,7 +26,7 @@ pub(super) const ROWS: &[Row] = &[
         Int,
         "port",
         "",
-        "plain-text client listener; none when unset or 0"
+        "plain-text client listener; none when unset"
     )
     .range("0..=65535")
     .seen(),
@@ -59,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "followers serve observers here; 0 = off"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     key!(
         "clientPortListenBacklog",
         Int,
@@ -85,10 +84,10 @@ pub(super) const ROWS: &[Row] = &[
         "time to connect to and sync with the leader"
     )
     .range("1.. in an ensemble")
-    .planned(ENSEMBLE),
+    .ensemble(),
     key!("syncLimit", Int, "ticks", "0", "largest lag of a follower")
         .range("1.. in an ensemble")
-        .planned(ENSEMBLE),
+        .ensemble(),
     key!(
         "connectToLearnerMasterLimit",
         Int,
@@ -96,7 +95,7 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "time to connect; 0 = initLimit"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     key!(
         "maxClientCnxns",
         Int,
@@ -128,7 +127,7 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "sessions without a transaction"
     )
-    .planned(ENSEMBLE)
+    .ensemble()
     .seen(),
     key!(
         "localSessionsUpgradingEnabled",
@@ -137,7 +136,7 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "local sessions become global at need"
     )
-    .planned(ENSEMBLE)
+    .ensemble()
     .seen(),
     key!(
         "electionAlg",
@@ -154,7 +153,7 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "quorum and election ports on all addresses"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     key!(
         "peerType",
         Text,
@@ -163,7 +162,7 @@ pub(super) const ROWS: &[Row] = &[
         "own role; the server list wins"
     )
     .range("participant, observer")
-    .planned(ENSEMBLE),
+    .ensemble(),
     key!(
         "syncEnabled",
         Bool,
@@ -171,7 +170,7 @@ pub(super) const ROWS: &[Row] = &[
         "true",
         "observers write logs and snapshots"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     key!(
         "server.*",
         Text,
@@ -180,8 +179,8 @@ pub(super) const ROWS: &[Row] = &[
         "member: host:quorumPort:electionPort[:role][;[host:]clientPort]"
     )
     .range("see the grammar of server.N"),
-    key!("group.*", Text, "", "", "members of a group, a:b:c").planned(ENSEMBLE),
-    key!("weight.*", Int, "", "1", "voting weight of a member").planned(ENSEMBLE),
+    key!("group.*", Text, "", "", "members of a group, a:b:c").ensemble(),
+    key!("weight.*", Int, "", "1", "voting weight of a member").ensemble(),
     key!(
         "dynamicConfigFile",
         Path,
@@ -220,8 +219,7 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "purge period; 0 = off; ms/s/m/h/d suffix"
     ),
-    key!("sslQuorum", Bool, "", "false", "TLS between peers")
-        .refused("TLS between peers is not part of this version yet"),
+    key!("sslQuorum", Bool, "", "false", "TLS between peers").ensemble(),
     key!(
         "portUnification",
         Bool,
@@ -245,7 +243,7 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "SASL between peers"
     )
-    .refused("SASL between peers is not part of this version yet"),
+    .ensemble(),
     key!(
         "quorum.auth.learnerRequireSasl",
         Bool,
@@ -253,7 +251,7 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "learners insist on SASL"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     key!(
         "quorum.auth.serverRequireSasl",
         Bool,
@@ -261,7 +259,7 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "servers insist on SASL"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     key!(
         "quorum.auth.learner.saslLoginContext",
         Text,
@@ -269,7 +267,7 @@ pub(super) const ROWS: &[Row] = &[
         "QuorumLearner",
         "JAAS section"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     key!(
         "quorum.auth.server.saslLoginContext",
         Text,
@@ -277,7 +275,7 @@ pub(super) const ROWS: &[Row] = &[
         "QuorumServer",
         "JAAS section"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     key!(
         "quorum.auth.kerberos.servicePrincipal",
         Text,
@@ -285,7 +283,7 @@ pub(super) const ROWS: &[Row] = &[
         "zkquorum/localhost",
         "principal"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     key!(
         "quorum.cnxn.threads.size",
         Int,
@@ -415,7 +413,7 @@ pub(super) const ROWS: &[Row] = &[
         "try which address answers",
     )
     .parser()
-    .planned(ENSEMBLE),
+    .ensemble(),
     Row::new(
         "multiAddress.reachabilityCheckTimeoutMs",
         "zookeeper.multiAddress.reachabilityCheckTimeoutMs",
@@ -425,5 +423,5 @@ pub(super) const ROWS: &[Row] = &[
         "time for that try",
     )
     .parser()
-    .planned(ENSEMBLE),
+    .ensemble(),
 ];

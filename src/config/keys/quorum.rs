@@ -3,7 +3,6 @@
 use super::Kind::{Bool, Int, Text};
 use super::{Row, bare, sys};
 
-const ENSEMBLE: &str = "takes effect with ensembles, which this version does not run yet";
 const MEMORY: &str = "tunes the Java implementation";
 const TESTS: &str = "belongs to Apache's own test harness";
 
@@ -16,8 +15,8 @@ pub(super) const ROWS: &[Row] = &[
         "no = the leader takes no clients"
     )
     .range("yes, no")
-    .planned(ENSEMBLE),
-    sys!("cnxTimeout", Int, "ms", "5000", "election connect time-out").planned(ENSEMBLE),
+    .ensemble(),
+    sys!("cnxTimeout", Int, "ms", "5000", "election connect time-out").ensemble(),
     sys!(
         "quorumCnxnTimeoutMs",
         Int,
@@ -25,7 +24,7 @@ pub(super) const ROWS: &[Row] = &[
         "-1",
         "election read time-out; -1 = syncLimit"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     sys!(
         "tcpKeepAlive",
         Bool,
@@ -33,8 +32,8 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "keep-alive of election sockets"
     )
-    .planned(ENSEMBLE),
-    sys!("electionPortBindRetry", Int, "tries", "3", "0 = for ever").planned(ENSEMBLE),
+    .ensemble(),
+    sys!("electionPortBindRetry", Int, "tries", "3", "0 = for ever").ensemble(),
     sys!(
         "fastleader.minNotificationInterval",
         Int,
@@ -42,7 +41,7 @@ pub(super) const ROWS: &[Row] = &[
         "200",
         "election back-off"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     sys!(
         "fastleader.maxNotificationInterval",
         Int,
@@ -50,7 +49,7 @@ pub(super) const ROWS: &[Row] = &[
         "60000",
         "election back-off"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     sys!(
         "leader.maxTimeToWaitForEpoch",
         Int,
@@ -58,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
         "-1",
         "give up leading; -1 = off"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     sys!(
         "leader.maxConcurrentSnapSyncs",
         Int,
@@ -66,7 +65,7 @@ pub(super) const ROWS: &[Row] = &[
         "10",
         "SNAP syncs at once"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     sys!(
         "leader.maxConcurrentDiffSyncs",
         Int,
@@ -74,7 +73,7 @@ pub(super) const ROWS: &[Row] = &[
         "100",
         "DIFF syncs at once"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     sys!(
         "leader.ackLoggingFrequency",
         Int,
@@ -117,7 +116,7 @@ pub(super) const ROWS: &[Row] = &[
         "100",
         "pause of a learner"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     Row::new(
         "observer.syncEnabled",
         "zookeeper.observer.syncEnabled",
@@ -126,7 +125,7 @@ pub(super) const ROWS: &[Row] = &[
         "true",
         "observers write logs and snapshots; wins over syncEnabled",
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     sys!(
         "observer.reconnectDelayMs",
         Int,
@@ -134,7 +133,7 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "pause of an observer"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     sys!(
         "observer.election.DelayMs",
         Int,
@@ -142,7 +141,7 @@ pub(super) const ROWS: &[Row] = &[
         "200",
         "pause before looking"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     sys!(
         "observerMaster.sizeLimit",
         Int,
@@ -150,7 +149,7 @@ pub(super) const ROWS: &[Row] = &[
         "33554432",
         "queue for observers"
     )
-    .planned(ENSEMBLE),
+    .ensemble(),
     sys!(
         "follower.skipLearnerRequestToNextProcessor",
         Bool,
@@ -167,7 +166,7 @@ pub(super) const ROWS: &[Row] = &[
         "saves memory"
     )
     .silent(MEMORY),
-    sys!("forceSnapshotSync", Bool, "", "false", "always SNAP").planned(ENSEMBLE),
+    sys!("forceSnapshotSync", Bool, "", "false", "always SNAP").ensemble(),
     bare!("follower.nodelay", Bool, "", "true", "TCP_NODELAY").silent("it is always set"),
     bare!("leader.nodelay", Bool, "", "true", "TCP_NODELAY").silent("it is always set"),
     bare!(
