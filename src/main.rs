@@ -1,1 +1,81 @@
-fn main() {}
+//! The `zabra` program: arguments in, exit code out.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::Path;
+use std::process::ExitCode;
+
+use zabra::config::args::HELP;
+use zabra::config::{Config, Invocation, Level, ReadFile, ServerArgs};
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Files and names as the system has them.
+struct System;
+
+impl ReadFile for System {
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn resolve(&self, host: &str) -> std::io::Result<IpAddr> {
+        let none = || std::io::Error::new(std::io::ErrorKind::NotFound, "no address");
+        (host, 0).to_socket_addrs()?.next().map(|a| a.ip()).ok_or_else(none)
+    }
+}
+
+fn main() -> ExitCode {
+    let argv: Vec<String> = std::env::args().skip(1).collect();
+    let code = match Invocation::parse(&argv) {
+        Ok(Invocation::Version) => {
+            println!("zabra {} (ZooKeeper {})", env!("CARGO_PKG_VERSION"), zabra::runtime::VERSION);
+            0
+        }
+        Ok(Invocation::Help) => {
+            println!("{HELP}");
+            0
+        }
+        Ok(Invocation::Server(args)) => server(&args),
+        Ok(Invocation::Other(name, rest)) => other(&name, rest),
+        Err(e) => {
+            eprintln!("{e}");
+            e.exit_code() as i32
+        }
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+fn server(args: &ServerArgs) -> i32 {
+    let env = |name: &str| std::env::var(name).ok();
+    if let Err(e) = zabra::telemetry::log::init(env) {
+        eprintln!("cannot set up the log: {e}");
+    }
+    match Config::load(args, &env, &System) {
+        Ok(config) => {
+            for m in &config.messages {
+                match m.level {
+                    Level::Info => tracing::info!(target: "o.a.z.s.q.QuorumPeerConfig", "{}", m.text),
+                    Level::Warn => tracing::warn!(target: "o.a.z.s.q.QuorumPeerConfig", "{}", m.text),
+                    Level::Error => tracing::error!(target: "o.a.z.s.q.QuorumPeerConfig", "{}", m.text),
+                }
+            }
+            zabra::runtime::run(config) as i32
+        }
+        Err(e) => {
+            tracing::error!(target: "o.a.z.s.q.QuorumPeerMain", "Invalid config, exiting abnormally: {e}");
+            eprintln!("Invalid config, exiting abnormally\n{e}");
+            e.exit_code() as i32
+        }
+    }
+}
+
+fn other(name: &str, rest: Vec<String>) -> i32 {
+    match name {
+        "bench" => zabra::bench::run(rest),
+        _ => {
+            eprintln!("unknown command {name}\n{HELP}");
+            2
+        }
+    }
+}

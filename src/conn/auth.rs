@@ -39,6 +39,7 @@ pub(super) fn auth(
         }
         AuthOutcome::Refused => {
             tracing::warn!(target: "o.a.z.s.ZooKeeperServer", "Authentication failed for scheme: {scheme}");
+            edge.auth_failed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             frame(out, xid, Zxid::ZERO, Code::AuthFailed as i32, |_| {});
             After::Close
         }

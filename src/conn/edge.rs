@@ -83,8 +83,8 @@ pub struct Edge {
     pub outstanding_bytes: AtomicUsize,
     /// False while clients are not served.
     pub serving: AtomicBool,
-    /// Sessions may be opened and resumed (SASL is configured or not is another matter).
-    pub sasl_configured: bool,
+    /// Auth packets and SASL exchanges that were refused.
+    pub auth_failed: AtomicUsize,
 }
 
 impl Edge {

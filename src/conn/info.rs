@@ -206,6 +206,11 @@ impl Registry {
         self.by_id.is_empty()
     }
 
+    /// How many `f` holds for.
+    pub fn count(&self, f: impl Fn(&ConnInfo) -> bool) -> i64 {
+        self.by_id.iter().filter(|e| f(&e.value().0)).count() as i64
+    }
+
     /// All of them, oldest first.
     pub fn all(&self) -> Vec<(Arc<ConnInfo>, Arc<Inbox>)> {
         let mut all: Vec<_> = self.by_id.iter().map(|e| e.value().clone()).collect();

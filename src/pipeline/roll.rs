@@ -39,6 +39,11 @@ impl RollClock {
         due
     }
 
+    /// Notes transactions that lie in the log already.
+    pub(super) fn replayed(&mut self, txns: u64) {
+        self.count = u32::try_from(txns).unwrap_or(u32::MAX / 2);
+    }
+
     fn draw(&mut self) {
         self.count = 0;
         self.bytes = 0;

@@ -87,6 +87,12 @@ impl Server {
         }
     }
 
+    /// Transactions replayed at the start count towards the next snapshot, so that restarts do not
+    /// let the logs behind the last one grow without end.
+    pub fn note_replayed(&mut self, txns: u64) {
+        self.roll.replayed(txns);
+    }
+
     /// When [`Input::Tick`] is due at the latest, monotonic ms.
     pub fn next_tick(&self) -> Option<i64> {
         self.sessions.next_deadline().into_iter().chain(self.reaper.next()).min()

@@ -69,6 +69,12 @@ pub(super) fn rebuild(tree: &DataTree) {
 }
 
 impl DataTree {
+    /// Every quota: its root, limits and usage.
+    pub fn all_quotas(&self) -> Vec<(String, StatsTrack, StatsTrack)> {
+        let roots = self.quotas.read().all();
+        roots.iter().filter_map(|root| self.quota_for(root.text())).collect()
+    }
+
     /// Limits and usage of the quota that covers `p`, if it has one.
     pub fn quota_for(&self, p: &str) -> Option<(String, StatsTrack, StatsTrack)> {
         let root = self.quotas.read().root_of(p).map(str::to_owned)?;

@@ -1,0 +1,160 @@
+//! What recovery rebuilds: the tree and the sessions (Apache: `ZKDatabase.loadDataBase`).
+
+use std::collections::BTreeMap;
+
+use crate::base::{Acl, SessionId, StatPersisted, Zxid};
+use crate::proto::txn::{Entry, Txn, TxnHeader};
+use crate::store::{Recovery, Refused, SnapshotDigest, SnapshotInfo, SnapshotVisitor};
+use crate::telemetry::metrics::METRICS;
+use crate::tree::apply::apply;
+use crate::tree::snapshot::Loader;
+use crate::tree::{DataTree, TreeOptions};
+
+enum Filling {
+    Snapshot(Box<Loader>),
+    Tree(Box<DataTree>),
+}
+
+/// A database being rebuilt.
+pub struct Database {
+    filling: Filling,
+    sessions: BTreeMap<i64, i32>,
+    options: TreeOptions,
+    /// The digest the snapshot foretells; until then the tree is a mixture of times.
+    foretold: Option<SnapshotDigest>,
+    mismatches: u64,
+}
+
+impl Database {
+    /// An empty one.
+    pub fn new(options: TreeOptions) -> Self {
+        Self {
+            filling: Filling::Snapshot(Box::new(Loader::new(options))),
+            sessions: BTreeMap::new(),
+            options,
+            foretold: None,
+            mismatches: 0,
+        }
+    }
+
+    /// The tree and the sessions with their timeouts, ms. Ephemerals of sessions that are not in
+    /// the table go, without a transaction, as at every start of Apache standalone.
+    pub fn finish(self, last: Zxid) -> (DataTree, BTreeMap<i64, i32>) {
+        let tree = match self.filling {
+            Filling::Tree(tree) => *tree,
+            Filling::Snapshot(loader) => loader.finish(last),
+        };
+        tree.set_loaded(last.max(tree.applied()));
+        for session in tree.ephemeral_sessions() {
+            if !self.sessions.contains_key(&session.0) {
+                tracing::info!(
+                    target: "o.a.z.s.ZooKeeperServer",
+                    "Removing the ephemeral nodes of session {session}, which is no longer known"
+                );
+                end_session(&tree, session);
+            }
+        }
+        (tree, self.sessions)
+    }
+
+    fn tree(&mut self) -> Result<&DataTree, Refused> {
+        match &self.filling {
+            Filling::Tree(tree) => Ok(tree),
+            Filling::Snapshot(_) => Err(Refused::new("a transaction before the snapshot's end")),
+        }
+    }
+
+    /// Compares what the digest should be with what it is, outside the snapshot's fuzzy range.
+    fn compare(&mut self, entry: &Entry<'_>, digest: u64) {
+        let zxid = entry.zxid();
+        let expected = match &self.foretold {
+            Some(at) if zxid < at.zxid => return,
+            Some(at) if zxid == at.zxid => Some(at.digest),
+            _ => entry.digest.as_ref().map(|d| d.digest as u64),
+        };
+        if expected.is_some_and(|e| e != digest) {
+            METRICS.digest_mismatches_count.inc();
+            self.mismatches += 1;
+            if self.mismatches == 1 {
+                tracing::error!(
+                    target: "o.a.z.s.DataTree",
+                    "Digests are not matching. Value is Zxid. {zxid}"
+                );
+            }
+        }
+    }
+}
+
+/// Deletes what a session owns, under the zxid the tree has.
+fn end_session(tree: &DataTree, session: SessionId) {
+    let header = TxnHeader {
+        client_id: session.0,
+        zxid: tree.applied().0,
+        op: crate::proto::OpCode::CloseSession as i32,
+        ..TxnHeader::default()
+    };
+    apply(tree, &Entry { header, txn: Txn::CloseSession(None), digest: None }, false, &mut vec![]);
+}
+
+impl SnapshotVisitor for Database {
+    fn session(&mut self, id: i64, timeout: i32) -> Result<(), Refused> {
+        self.sessions.insert(id, timeout);
+        Ok(())
+    }
+
+    fn acl(&mut self, id: i64, acl: Option<Vec<Acl>>) -> Result<(), Refused> {
+        if let Filling::Snapshot(loader) = &mut self.filling {
+            loader.acl(id, &acl.unwrap_or_else(Acl::open));
+        }
+        Ok(())
+    }
+
+    fn node(
+        &mut self,
+        path: &str,
+        data: Option<&[u8]>,
+        acl_id: i64,
+        stat: StatPersisted,
+    ) -> Result<(), Refused> {
+        match &mut self.filling {
+            Filling::Snapshot(loader) => loader
+                .node(path, data, acl_id, &stat)
+                .map_err(|e| Refused::new(e.to_string())),
+            Filling::Tree(_) => Err(Refused::new("a node behind the snapshot's end")),
+        }
+    }
+
+    fn end(&mut self, info: &SnapshotInfo) -> Result<(), Refused> {
+        let done = Filling::Snapshot(Box::new(Loader::new(self.options)));
+        if let Filling::Snapshot(loader) = std::mem::replace(&mut self.filling, done) {
+            self.filling = Filling::Tree(Box::new(loader.finish(Zxid::ZERO)));
+        }
+        self.foretold = info.digest.clone().filter(|d| d.zxid != Zxid::ZERO);
+        Ok(())
+    }
+}
+
+impl Recovery for Database {
+    fn begin_empty(&mut self) {
+        self.filling = Filling::Tree(Box::new(DataTree::fresh(self.options)));
+    }
+
+    fn txn(&mut self, entry: &Entry<'_>, _bytes: &[u8]) -> Result<(), Refused> {
+        match &entry.txn {
+            Txn::CreateSession(t) => {
+                self.sessions.insert(entry.session().0, t.timeout);
+            }
+            Txn::CloseSession(_) => {
+                self.sessions.remove(&entry.session().0);
+            }
+            _ => {}
+        }
+        let tree = self.tree()?;
+        apply(tree, entry, false, &mut Vec::new());
+        let digest = tree.digest().digest;
+        if self.options.digest {
+            self.compare(entry, digest);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Opening the data directories and rebuilding the database.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::Zxid;
+use crate::config::{Config, ExitCode};
+use crate::conn::Clock;
+use crate::pipeline::SnapshotJob;
+use crate::store::os::{DataDirs, DirOptions};
+use crate::store::{Level, Origin, Report, StoreError, recover};
+use crate::telemetry::metrics::METRICS;
+use crate::tree::{DataTree, TreeOptions};
+
+use super::clock::SystemClock;
+use super::database::Database;
+use super::{options, snap_thread};
+
+/// A database ready to serve.
+pub(super) struct Loaded {
+    pub(super) dirs: Arc<DataDirs>,
+    pub(super) tree: Arc<DataTree>,
+    pub(super) sessions: BTreeMap<i64, i32>,
+    /// Transactions since the newest snapshot.
+    pub(super) replayed: u64,
+}
+
+/// Why there is none, and the exit code Apache would use.
+pub(super) type LoadFailure = (StoreError, ExitCode);
+
+pub(super) fn load(config: &Config, clock: &SystemClock) -> Result<Loaded, LoadFailure> {
+    let storage = &config.storage;
+    let autocreate = storage.data_dir_autocreate;
+    let dirs = DataDirs::open(&storage.data_dir, &storage.data_log_dir, DirOptions { autocreate })
+        .map_err(|e| {
+            let code = match &e {
+                StoreError::DataDir { .. } => ExitCode::UnableToAccessDatadir,
+                _ => ExitCode::UnexpectedError,
+            };
+            (e, code)
+        })?;
+    let unexpected = |e| (e, ExitCode::UnexpectedError);
+    let start = clock.mono_ms();
+    let tree_options = TreeOptions { digest: config.features.digest };
+    let recovered = recover(&dirs.places(), &options::recover(config), &mut || {
+        Database::new(tree_options)
+    })
+    .map_err(unexpected)?;
+    let report = recovered.report;
+    tell(&report);
+    let (tree, sessions) = recovered.target.finish(report.last_zxid.max(Zxid::ZERO));
+    let ms = clock.mono_ms() - start;
+    METRICS.dbinittime.record(ms);
+    METRICS.startup_txns_loaded.record(i64::try_from(report.txns).unwrap_or(i64::MAX));
+    tracing::info!(
+        target: "o.a.z.s.p.FileTxnSnapLog",
+        "Snapshot loaded in {ms} ms, highest zxid is {}, digest is {}",
+        tree.applied(), tree.digest().digest
+    );
+    let loaded = Loaded {
+        dirs: Arc::new(dirs),
+        tree: Arc::new(tree),
+        sessions,
+        replayed: report.txns,
+    };
+    if report.origin == Origin::New {
+        first_snapshot(config, &loaded).map_err(unexpected)?;
+    }
+    Ok(loaded)
+}
+
+fn tell(report: &Report) {
+    for line in &report.lines {
+        match line.level {
+            Level::Info => tracing::info!(target: "o.a.z.s.p.FileTxnSnapLog", "{}", line.text),
+            Level::Warn => tracing::warn!(target: "o.a.z.s.p.FileTxnSnapLog", "{}", line.text),
+            Level::Error => tracing::error!(target: "o.a.z.s.p.FileTxnSnapLog", "{}", line.text),
+        }
+    }
+}
+
+/// A new database has its `snapshot.0` before its first transaction: no server starts over logs
+/// without a snapshot.
+fn first_snapshot(config: &Config, loaded: &Loaded) -> Result<(), StoreError> {
+    let job = SnapshotJob { start: loaded.tree.walk_start(), sessions: vec![] };
+    let compression = options::compression(config);
+    let with_last = config.storage.serialize_last_processed_zxid;
+    snap_thread::write(&loaded.dirs, &loaded.tree, &job, compression, with_last).map(|_| ())
+}

@@ -1,0 +1,17 @@
+//! L5: drives the real world: threads, sockets, files, clocks, signals.
+
+mod clock;
+mod database;
+mod fatal;
+mod io_threads;
+mod load;
+mod options;
+mod sequencer;
+mod signals;
+mod snap_thread;
+mod start;
+mod view;
+mod words;
+
+pub use start::run;
+pub use view::VERSION;

@@ -1,0 +1,266 @@
+//! Start order and stop order of a server (Apache: `ZooKeeperServerMain`, `QuorumPeerMain`).
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded, unbounded};
+use tokio::runtime::Handle;
+
+use crate::admin::words::Whitelist;
+use crate::admin::{process, prom_http};
+use crate::base::SessionId;
+use crate::config::{Config, ExitCode, ListenAddr, MetricsProvider};
+use crate::conn::{Clock, Edge, Listener, bind};
+use crate::pipeline::{Input, Server};
+use crate::session::SessionTracker;
+use crate::store::os::LogWriter;
+use crate::telemetry::metrics::METRICS;
+use crate::telemetry::prometheus::{Compat, Scrape};
+
+use super::clock::SystemClock;
+use super::load::{self, Loaded};
+use super::sequencer::Sequencer;
+use super::snap_thread::{LastSnapshot, SnapThread, purge_regularly};
+use super::view::{VERSION, View};
+use super::words::Words;
+use super::{fatal, io_threads, options, signals};
+
+/// How long a stop may take before it is enforced: scripts wait a second.
+const STOP_MAX: Duration = Duration::from_millis(800);
+
+/// Runs a standalone server until a signal ends it; the exit code.
+pub fn run(config: Config) -> ExitCode {
+    match Running::start(Arc::new(config)) {
+        Ok(running) => running.wait(),
+        Err(code) => code,
+    }
+}
+
+struct Running {
+    stop: Sender<()>,
+    inputs: Sender<Input>,
+    closed: crossbeam_channel::Receiver<()>,
+    main: tokio::runtime::Runtime,
+    edge: Arc<Edge>,
+}
+
+fn failed(what: &str, why: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
+    tracing::error!(target: "o.a.z.s.ZooKeeperServerMain", "{what}: {why}");
+    eprintln!("{what}: {why}");
+    code
+}
+
+impl Running {
+    fn start(config: Arc<Config>) -> Result<Self, ExitCode> {
+        raise_descriptor_limit();
+        let clock = Arc::new(SystemClock::default());
+        let unexpected = |what: &'static str| {
+            move |e: std::io::Error| failed(what, &e, ExitCode::UnexpectedError)
+        };
+        let threads = io_threads::start(io_threads::count()).map_err(unexpected("I/O threads"))?;
+        let main = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(unexpected("runtime"))?;
+        // A taken port is found out before the data is touched; clients that come while it loads
+        // wait in the backlog.
+        let socket = match &config.listeners.client {
+            Some(addr) => Some(listen(&config, addr)?),
+            None => None,
+        };
+        let loaded = load::load(&config, &clock)
+            .map_err(|(e, code)| failed("Unable to load the database", &e, code))?;
+        let mut running = Self::assemble(&config, &clock, loaded, main)?;
+        running.serve(&config, socket, threads)?;
+        Ok(running)
+    }
+
+    /// The core and its threads.
+    fn assemble(
+        config: &Arc<Config>,
+        clock: &Arc<SystemClock>,
+        loaded: Loaded,
+        main: tokio::runtime::Runtime,
+    ) -> Result<Self, ExitCode> {
+        let now = clock.now();
+        let sessions = Arc::new(SessionTracker::new(i64::from(config.sessions.tick_time_ms)));
+        for (id, timeout) in &loaded.sessions {
+            sessions.track(SessionId(*id), *timeout, now.mono_ms);
+        }
+        let authorizer = options::authorizer(config);
+        let seed = (now.wall_ms as u64) ^ (u64::from(std::process::id()) << 32);
+        let server_options = options::server(config, authorizer.clone(), seed);
+        let mut server =
+            Server::new(loaded.tree.clone(), sessions.clone(), server_options, now);
+        server.note_replayed(loaded.replayed);
+        let log = LogWriter::open(loaded.dirs.log(), options::log(config))
+            .map_err(|e| failed("Unable to open the log", &e, ExitCode::UnexpectedError))?;
+
+        let (inputs, input_queue) = unbounded();
+        let (snapshots, jobs) = bounded(1);
+        let (closed_tx, closed) = bounded(1);
+        let (stop, stop_queue) = bounded(1);
+        let view_cell = Arc::new(OnceLock::new());
+        let edge = Arc::new(Edge {
+            tree: loaded.tree.clone(),
+            sessions,
+            authorizer,
+            inputs: inputs.clone(),
+            clock: clock.clone(),
+            words: Arc::new(Words { whitelist: whitelist(config), view: view_cell.clone() }),
+            registry: Arc::default(),
+            stats: Arc::default(),
+            limits: options::edge_limits(config),
+            outstanding: Arc::new(AtomicUsize::new(0)),
+            outstanding_bytes: AtomicUsize::new(0),
+            serving: AtomicBool::new(false),
+            auth_failed: AtomicUsize::new(0),
+        });
+        let view = View::new(edge.clone(), config.clone(), loaded.dirs.clone(), clock.clone());
+        let _ = view_cell.set(Arc::new(view));
+        let sequencer = Sequencer {
+            server,
+            inputs: input_queue,
+            log,
+            snapshots,
+            clock: clock.clone(),
+            fsync_warning_ms: config.storage.fsync_warning_ms,
+            closed: closed_tx,
+            stop: stop_queue,
+        };
+        fatal::critical_thread("SyncThread:0", move || sequencer.run());
+        let snap = SnapThread {
+            jobs,
+            dirs: loaded.dirs.clone(),
+            tree: loaded.tree.clone(),
+            inputs: inputs.clone(),
+            compression: options::compression(config),
+            with_last_zxid: config.storage.serialize_last_processed_zxid,
+            clock: clock.clone(),
+            last: LastSnapshot::default(),
+        };
+        fatal::critical_thread("Snapshot Thread", move || snap.run());
+        start_purge(config, &loaded);
+        if let Some(view) = view_cell.get() {
+            start_metrics(config, view, main.handle())?;
+        }
+        Ok(Self { stop, inputs, closed, main, edge })
+    }
+
+    /// Opens the doors.
+    fn serve(
+        &mut self,
+        config: &Config,
+        socket: Option<std::net::TcpListener>,
+        threads: Vec<Handle>,
+    ) -> Result<(), ExitCode> {
+        self.edge.serving.store(true, Ordering::Relaxed);
+        let bound = socket.as_ref().and_then(|s| s.local_addr().ok());
+        if let Some(socket) = socket {
+            let listener =
+                Listener { socket, edge: self.edge.clone(), threads, secure: false };
+            self.main.spawn(async move {
+                if let Err(e) = listener.run().await {
+                    fatal::unrecoverable("NIOServerCxnFactory.AcceptThread", &e, ExitCode::UnexpectedError);
+                }
+            });
+        }
+        let port = bound.map_or_else(|| "no port".to_owned(), |a| a.to_string());
+        let line = format!(
+            "Zabra {} (as ZooKeeper {VERSION}) serves on {port}, data in {}, zxid {}",
+            env!("CARGO_PKG_VERSION"),
+            config.storage.data_dir.display(),
+            self.edge.tree.applied()
+        );
+        tracing::info!(target: "o.a.z.s.ZooKeeperServerMain", "{line}");
+        Ok(())
+    }
+
+    /// Waits for the signal; then stops quickly, without ending a session.
+    fn wait(self) -> ExitCode {
+        let code = match self.main.block_on(signals::wait()) {
+            Ok(code) => code,
+            Err(e) => return failed("signals", &e, ExitCode::UnexpectedError),
+        };
+        self.edge.serving.store(false, Ordering::Relaxed);
+        let _ = self.stop.send(());
+        let _ = self.inputs.send(Input::Tick);
+        if self.closed.recv_timeout(STOP_MAX).is_err() {
+            tracing::warn!(target: "o.a.z.s.ZooKeeperServerMain", "the log was not closed in time");
+        }
+        tracing::info!(target: "o.a.z.u.ServiceUtils", "Exiting JVM with code {}", code as i32);
+        crate::telemetry::log::flush();
+        code
+    }
+}
+
+fn listen(config: &Config, addr: &ListenAddr) -> Result<std::net::TcpListener, ExitCode> {
+    tracing::info!(
+        target: "o.a.z.s.NIOServerCnxnFactory",
+        "binding to port {}/{}:{}", addr.host.as_deref().unwrap_or_default(), addr.ip, addr.port
+    );
+    bind(addr.ip, addr.port, config.listeners.backlog).map_err(|e| {
+        let what = format!("java.net.BindException: {}:{}", addr.ip, addr.port);
+        failed(&what, &e, ExitCode::UnexpectedError)
+    })
+}
+
+fn whitelist(config: &Config) -> Whitelist {
+    let words = match config.words.all {
+        true => "*".to_owned(),
+        false => config.words.words.join(","),
+    };
+    Whitelist::parse(Some(&words), config.features.read_only_mode)
+}
+
+fn start_purge(config: &Config, loaded: &Loaded) {
+    let Some(every) = config.storage.purge_interval_ms else {
+        tracing::info!(target: "o.a.z.s.DatadirCleanupManager", "Purge task is not scheduled.");
+        return;
+    };
+    let dirs = loaded.dirs.clone();
+    let retain = config.storage.purge_retain_count as usize;
+    let length_max = options::length_max(config);
+    fatal::critical_thread("PurgeTask", move || purge_regularly(&dirs, retain, every, length_max));
+}
+
+/// The Prometheus endpoint, when its provider is configured.
+fn start_metrics(config: &Config, view: &Arc<View>, on: &Handle) -> Result<(), ExitCode> {
+    if config.metrics.provider != MetricsProvider::Prometheus {
+        return Ok(());
+    }
+    let addr = format!("{}:{}", config.metrics.http_host, config.metrics.http_port);
+    let socket = std::net::TcpListener::bind(&addr).and_then(|s| {
+        s.set_nonblocking(true)?;
+        Ok(s)
+    });
+    let socket = socket.map_err(|e| {
+        let what = format!("Cannot boot MetricsProvider PrometheusMetricsProvider on {addr}");
+        failed(&what, &e, ExitCode::UnexpectedError)
+    })?;
+    let (view, with_process) = (view.clone(), config.metrics.export_process_info);
+    let render: prom_http::Render = Arc::new(move |names: &[String]| {
+        METRICS.rotate(view.clock.mono_ms());
+        let process = with_process.then(|| process::read(VERSION));
+        Scrape { metrics: &METRICS, gauges: &*view, process, compat: Compat::V3_9 }.render(names)
+    });
+    on.spawn(async move {
+        match tokio::net::TcpListener::from_std(socket) {
+            Ok(listener) => prom_http::serve(listener, render, std::future::pending()).await,
+            Err(e) => tracing::error!("metrics endpoint: {e}"),
+        }
+    });
+    Ok(())
+}
+
+/// As the JVM does: descriptors are what connections are made of.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(e) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!("cannot raise the limit of open files: {e}");
+    }
+}
