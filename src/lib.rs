@@ -19,4 +19,5 @@ pub mod zab;
 
 pub mod pipeline;
 
+pub mod admin;
 pub mod conn;

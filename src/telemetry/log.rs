@@ -80,3 +80,20 @@ pub fn init(env: impl Fn(&str) -> Option<String>) -> Result<(), LogError> {
 fn info() -> tracing_subscriber::filter::Directive {
     LevelFilter::from_level(Level::INFO).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_take_apaches_class_names() {
+        for text in [
+            "info",
+            "info,o.a.z.s.p.FileTxnLog=debug",
+            "warn,zabra::zab=trace",
+            "off",
+        ] {
+            assert!(EnvFilter::try_new(text).is_ok(), "{text}");
+        }
+    }
+}

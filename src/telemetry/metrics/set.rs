@@ -58,6 +58,18 @@ impl Set<Summary> {
     }
 }
 
+impl Default for Set<Counter> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Default for Set<Summary> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<M: Default> Set<M> {
     /// The child named `label`, added if it is new.
     pub fn with(&self, label: &str) -> &M {
