@@ -10,3 +10,5 @@ pub mod base;
 
 pub mod jute;
 pub mod proto;
+
+pub mod store;

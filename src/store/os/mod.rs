@@ -1,0 +1,1 @@
+//! The real files: the only part of the store that does I/O.
