@@ -332,13 +332,21 @@ mod tests {
         assert_eq!(Head::of(b"ZKSN000000000000"), Head::Wrong(*b"ZKSN"));
     }
 
-    #[test]
-    fn simd_checksums_are_adler32() {
-        assert_eq!(checksum(b"Adler-32"), 800_813_569);
-        assert_eq!(checksum(b""), 1);
+    /// The definition: two sums modulo 65521.
+    fn adler32(bytes: &[u8]) -> i64 {
+        let (a, b) = bytes.iter().fold((1_i64, 0_i64), |(a, b), byte| {
+            let a = (a + i64::from(*byte)) % 65_521;
+            (a, (a + b) % 65_521)
+        });
+        b << 16 | a
     }
 
     proptest! {
+        #[test]
+        fn checksums_are_adler32(bytes in prop::collection::vec(any::<u8>(), 0..9000)) {
+            prop_assert_eq!(checksum(&bytes), adler32(&bytes));
+        }
+
         #[test]
         fn what_is_encoded_is_scanned(
             entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..300), 0..20),
