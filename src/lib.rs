@@ -14,6 +14,7 @@ pub mod proto;
 pub mod telemetry;
 
 pub mod session;
+pub mod store;
 pub mod tree;
 pub mod zab;
 
