@@ -15,6 +15,8 @@ pub struct Coverage {
     inner: BTreeMap<i32, usize>,
     /// Watch events by type.
     events: BTreeMap<i32, usize>,
+    /// Steps that did nothing because their slot was not connected after all.
+    idle: usize,
 }
 
 impl Coverage {
@@ -22,8 +24,13 @@ impl Coverage {
     pub fn note(&mut self, step: &Step, outcome: &Outcome) {
         for (place, list) in outcome {
             for seen in list {
-                if let Seen::Event { kind, .. } = seen {
-                    *self.events.entry(*kind).or_default() += 1;
+                match seen {
+                    Seen::Event { kind, .. } => *self.events.entry(*kind).or_default() += 1,
+                    // Programs are made so that the oracle answers or closes; a wait that runs out
+                    // compares nothing.
+                    Seen::Silent => println!("the oracle kept silent at {place}: {step}"),
+                    Seen::NotConnected => self.idle += 1,
+                    _ => {}
                 }
             }
             let (slot, ops): (_, &[Op]) = match step {
@@ -89,5 +96,6 @@ impl Coverage {
         };
         println!("  inside multis          {}", show(&self.inner));
         println!("  events by type         {}", show(&self.events));
+        println!("  steps without effect   {}", self.idle);
     }
 }

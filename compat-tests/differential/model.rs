@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::codec::Bytes;
-use crate::op::Op;
+use crate::op::{Acl, Op};
 use crate::program::Slot;
+use crate::values::open_acl;
 
 /// What the generator believes about one node.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,8 @@ pub struct Node {
     /// Children ever created: the next sequence number.
     created: i32,
     pub ephemeral: Option<Slot>,
+    /// The ACL is not the open one, so requests on the node may well be refused.
+    closed: bool,
 }
 
 /// Nodes by path. Holds only nodes any operation may touch: quota nodes are kept out, because a
@@ -30,6 +33,13 @@ fn parent(path: &str) -> Option<&str> {
 
 fn text(path: &Bytes) -> Option<&str> {
     std::str::from_utf8(path.as_deref()?).ok()
+}
+
+/// Whether the server takes the ACL, as far as one can tell without looking at ids.
+fn acl_is_fine(acl: &Option<Vec<Acl>>) -> bool {
+    acl.as_deref().is_some_and(|list| {
+        !list.is_empty() && list.iter().all(|a| a.scheme.as_deref() == Some(b"world"))
+    })
 }
 
 impl Model {
@@ -63,21 +73,28 @@ impl Model {
     /// Notes the probable effect of an operation. False when it probably fails.
     pub fn apply(&mut self, slot: Slot, op: &Op) -> bool {
         match op {
-            Op::Create { path, flags, .. } => self.create(slot, text(path), *flags),
-            Op::CreateTtl { path, flags, ttl, .. } => {
+            Op::Create { path, flags, acl, .. } => self.create(slot, text(path), *flags, acl),
+            Op::CreateTtl { path, flags, ttl, acl, .. } => {
                 matches!(flags, 5 | 6)
                     && (1..1 << 40).contains(ttl)
-                    && self.create(slot, text(path), if *flags == 6 { 2 } else { 0 })
+                    && self.create(slot, text(path), if *flags == 6 { 2 } else { 0 }, acl)
             }
-            Op::PathVersion { code: 2, path, .. } => match text(path) {
-                Some(path) if !self.has_children(path) => self.nodes.remove(path).is_some(),
-                _ => false,
-            },
+            Op::PathVersion { code: 2, path, version } => self.delete(text(path), *version),
+            Op::PathVersion { path, version, .. } => text(path)
+                .and_then(|p| self.nodes.get(p))
+                .is_some_and(|node| *version == -1 || *version == node.version),
             Op::SetData { path, version, .. } => {
                 self.bump(text(path), *version, |node| &mut node.version)
             }
-            Op::SetAcl { path, version, .. } => {
-                self.bump(text(path), *version, |node| &mut node.aversion)
+            Op::SetAcl { path, version, acl } => {
+                let fine = acl_is_fine(acl)
+                    && self.bump(text(path), *version, |node| &mut node.aversion);
+                if let Some(node) = text(path).and_then(|p| self.nodes.get_mut(p))
+                    && fine
+                {
+                    node.closed = *acl != open_acl();
+                }
+                fine
             }
             Op::Multi { code: 14, ops } => {
                 let mut copy = self.clone();
@@ -91,9 +108,31 @@ impl Model {
         }
     }
 
-    fn create(&mut self, slot: Slot, path: Option<&str>, flags: i32) -> bool {
+    fn delete(&mut self, path: Option<&str>, version: i32) -> bool {
+        let Some(path) = path else { return false };
+        let above = parent(path).and_then(|above| self.nodes.get(above));
+        let fine = above.is_some_and(|node| !node.closed)
+            && !self.has_children(path)
+            && self.nodes.get(path).is_some_and(|n| version == -1 || version == n.version);
+        if fine {
+            self.nodes.remove(path);
+        }
+        fine
+    }
+
+    fn create(
+        &mut self,
+        slot: Slot,
+        path: Option<&str>,
+        flags: i32,
+        acl: &Option<Vec<Acl>>,
+    ) -> bool {
+        if !acl_is_fine(acl) {
+            return false;
+        }
         let Some((path, above)) = path.and_then(|p| Some((p, parent(p)?))) else { return false };
-        let Some(next) = self.nodes.get(above).filter(|n| n.ephemeral.is_none()) else {
+        let Some(next) = self.nodes.get(above).filter(|n| n.ephemeral.is_none() && !n.closed)
+        else {
             return false;
         };
         let full = match flags {
@@ -107,7 +146,7 @@ impl Model {
         if let Some(above) = self.nodes.get_mut(above) {
             above.created += 1;
         }
-        self.nodes.insert(full, Node { ephemeral, ..Node::default() });
+        self.nodes.insert(full, Node { ephemeral, closed: *acl != open_acl(), ..Node::default() });
         true
     }
 
@@ -118,6 +157,9 @@ impl Model {
         field: impl Fn(&mut Node) -> &mut i32,
     ) -> bool {
         let Some(node) = path.and_then(|p| self.nodes.get_mut(p)) else { return false };
+        if node.closed {
+            return false;
+        }
         let version = field(node);
         if expected != -1 && expected != *version {
             return false;

@@ -87,7 +87,7 @@ impl Server {
             }
             if let Ok(mut conn) = Conn::open(self.addr) {
                 conn.send(b"srvr");
-                let (answer, _) = conn.to_end(Duration::from_secs(5));
+                let (answer, _) = conn.to_end(Duration::from_millis(300));
                 if String::from_utf8_lossy(&answer).contains("Mode: ") {
                     return Ok(());
                 }
