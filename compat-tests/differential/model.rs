@@ -18,6 +18,8 @@ pub struct Node {
     pub ephemeral: Option<Slot>,
     /// The ACL is not the open one, so requests on the node may well be refused.
     closed: bool,
+    /// A create below may or may not have worked, so `created` may be wrong.
+    uncertain: bool,
 }
 
 /// Nodes by path. Holds only nodes any operation may touch: quota nodes are kept out, because a
@@ -25,7 +27,15 @@ pub struct Node {
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     nodes: BTreeMap<String, Node>,
+    /// Paths used last, newest at the end: programs come back to them, or watches and changes
+    /// would seldom meet.
+    recent: Vec<String>,
+    /// Watches set last, by slot, newest at the end.
+    watched: Vec<(Slot, String)>,
 }
+
+/// How many recent paths are kept.
+const RECENT: usize = 8;
 
 fn parent(path: &str) -> Option<&str> {
     path.rsplit_once('/').map(|(parent, _)| parent)
@@ -33,6 +43,15 @@ fn parent(path: &str) -> Option<&str> {
 
 fn text(path: &Bytes) -> Option<&str> {
     std::str::from_utf8(path.as_deref()?).ok()
+}
+
+/// Whether the last component of a path is one the server takes.
+fn valid_name(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    !matches!(name, "" | "." | "..")
+        && !name.chars().any(|c| {
+            matches!(u32::from(c), 0..=0x1f | 0x7f..=0x9f | 0xd800..=0xf8ff | 0xfff0..)
+        })
 }
 
 /// Whether the server takes the ACL, as far as one can tell without looking at ids.
@@ -44,7 +63,8 @@ fn acl_is_fine(acl: &Option<Vec<Acl>>) -> bool {
 
 impl Model {
     pub fn with_root(root: &str) -> Self {
-        Self { nodes: [(root.to_owned(), Node::default())].into() }
+        let nodes = [(root.to_owned(), Node::default())].into();
+        Self { nodes, recent: vec![root.to_owned()], watched: Vec::new() }
     }
 
     pub fn get(&self, path: &str) -> Option<&Node> {
@@ -53,6 +73,27 @@ impl Model {
 
     pub fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// The paths used last.
+    pub fn recent(&self) -> &[String] {
+        &self.recent
+    }
+
+    /// A path the slot probably watches.
+    pub fn watched(&self, slot: Slot, n: usize) -> Option<&str> {
+        let mine: Vec<_> = self.watched.iter().filter(|(s, _)| *s == slot).collect();
+        Some(&mine.get(n % mine.len().max(1))?.1)
+    }
+
+    /// Notes the use of a path.
+    pub fn touch(&mut self, path: &Bytes) {
+        if let Some(path) = text(path).filter(|p| p.starts_with("/s")) {
+            self.recent.retain(|p| p != path);
+            self.recent.push(path.to_owned());
+            let over = self.recent.len().saturating_sub(RECENT);
+            self.recent.drain(..over);
+        }
     }
 
     /// The path at a place in the order of paths.
@@ -73,6 +114,15 @@ impl Model {
     /// Notes the probable effect of an operation. False when it probably fails.
     pub fn apply(&mut self, slot: Slot, op: &Op) -> bool {
         match op {
+            Op::PathWatch { path, watch: true, .. } | Op::PathKind { code: 106, path, .. } => {
+                self.touch(path);
+                if let Some(path) = text(path) {
+                    self.watched.push((slot, path.to_owned()));
+                    let over = self.watched.len().saturating_sub(4 * RECENT);
+                    self.watched.drain(..over);
+                }
+                true
+            }
             Op::Create { path, flags, acl, .. } => self.create(slot, text(path), *flags, acl),
             Op::CreateTtl { path, flags, ttl, acl, .. } => {
                 matches!(flags, 5 | 6)
@@ -98,9 +148,13 @@ impl Model {
             }
             Op::Multi { code: 14, ops } => {
                 let mut copy = self.clone();
-                let fine = ops.iter().all(|op| copy.apply(slot, op));
+                let fine = ops.iter().all(|op| {
+                    matches!(op.code(), 1 | 2 | 5 | 13 | 15 | 19 | 21) && copy.apply(slot, op)
+                });
                 if fine {
                     *self = copy;
+                } else {
+                    ops.iter().for_each(|op| self.doubt(op));
                 }
                 fine
             }
@@ -110,14 +164,15 @@ impl Model {
 
     fn delete(&mut self, path: Option<&str>, version: i32) -> bool {
         let Some(path) = path else { return false };
-        let above = parent(path).and_then(|above| self.nodes.get(above));
-        let fine = above.is_some_and(|node| !node.closed)
-            && !self.has_children(path)
+        let fine = !self.has_children(path)
             && self.nodes.get(path).is_some_and(|n| version == -1 || version == n.version);
         if fine {
+            // Below a closed node this may be refused; a node too few here does no harm, one too
+            // many draws requests that cannot succeed.
             self.nodes.remove(path);
         }
-        fine
+        let above = parent(path).and_then(|above| self.nodes.get(above));
+        fine && above.is_some_and(|node| !node.closed)
     }
 
     fn create(
@@ -127,27 +182,44 @@ impl Model {
         flags: i32,
         acl: &Option<Vec<Acl>>,
     ) -> bool {
-        if !acl_is_fine(acl) {
-            return false;
-        }
         let Some((path, above)) = path.and_then(|p| Some((p, parent(p)?))) else { return false };
         let Some(next) = self.nodes.get(above).filter(|n| n.ephemeral.is_none() && !n.closed)
         else {
             return false;
         };
+        if !acl_is_fine(acl) || (next.uncertain && matches!(flags, 2 | 3)) {
+            self.doubt_children_of(above);
+            return false;
+        }
         let full = match flags {
             2 | 3 => format!("{path}{:010}", next.created),
             _ => path.to_owned(),
         };
-        if full.ends_with('/') || !(0..=4).contains(&flags) || self.nodes.contains_key(&full) {
+        if !valid_name(&full) || !(0..=4).contains(&flags) || self.nodes.contains_key(&full) {
             return false;
         }
         let ephemeral = matches!(flags, 1 | 3).then_some(slot);
         if let Some(above) = self.nodes.get_mut(above) {
             above.created += 1;
         }
+        self.touch(&Some(full.clone().into_bytes()));
         self.nodes.insert(full, Node { ephemeral, closed: *acl != open_acl(), ..Node::default() });
         true
+    }
+
+    /// Forgets the sequence number below the parent of a node that may have been made.
+    fn doubt(&mut self, op: &Op) {
+        if let Op::Create { path, .. } | Op::CreateTtl { path, .. } = op
+            && let Some(above) = text(path).and_then(parent)
+        {
+            self.doubt_children_of(above);
+        }
+    }
+
+    fn doubt_children_of(&mut self, path: &str) {
+        if let Some(node) = self.nodes.get_mut(path) {
+            node.uncertain = true;
+        }
     }
 
     fn bump(

@@ -3,8 +3,9 @@
 use crate::codec::Bytes;
 use crate::model::Model;
 use crate::op::{CLOSE, Mangle, Op, PING, ZxidRef, name};
+use crate::program::Slot;
 use crate::rng::Rng;
-use crate::values::{acl, create_path, data, known_path, path, s, version};
+use crate::values::{acl, create_path, data, known_path, path, recent_path, s, version};
 
 /// Kinds of requests and how often each is made. The names serve `--without`.
 pub const KINDS: [(&str, usize); 30] = [
@@ -45,6 +46,11 @@ pub struct Maker<'a> {
     pub rng: &'a mut Rng,
     pub model: &'a Model,
     pub root: &'a str,
+    /// Who will send the request.
+    pub slot: Slot,
+    /// Whether requests are sent ahead of earlier replies. Apache's answers to a container with an
+    /// ephemeral flag then depend on timing (DEV-11).
+    pub pipelined: bool,
     /// One weight for each of `KINDS`.
     pub weights: &'a [usize],
 }
@@ -90,9 +96,9 @@ impl Maker<'_> {
             "multiRead" => self.multi_read(),
             "setWatches" => self.set_watches(101),
             "setWatches2" => self.set_watches(105),
-            "addWatch" => self.path_kind(106, &[0, 0, 0, 1, 1, 1, 2, -1]),
-            "checkWatches" => self.path_kind(17, &[1, 2, 3, 4, 5, 0, 6, -1]),
-            "removeWatches" => self.path_kind(18, &[1, 2, 3, 4, 5, 0, 6, -1]),
+            "addWatch" => self.path_kind(106, &[0, 0, 0, 0, 1, 1, 1, 1, 2, -1]),
+            "checkWatches" => self.path_kind(17, &[1, 2, 3, 3, 4, 5, 1, 2, 3, 4, 5, 0, 6, -1]),
+            "removeWatches" => self.path_kind(18, &[1, 2, 3, 3, 4, 5, 1, 2, 3, 4, 5, 0, 6, -1]),
             "auth" => self.auth(),
             "sasl" => Op::Sasl {
                 token: self.rng.pick(&[Some(Vec::new()), s("token"), None]).clone(),
@@ -130,6 +136,7 @@ impl Maker<'_> {
             0 => *self.rng.pick(usual),
             _ => *self.rng.pick(&[4, 5, 6, 7, 8, -1, i32::MAX, i32::MIN]),
         };
+        let flags = if self.pipelined && code == 19 && matches!(flags, 1 | 3) { 4 } else { flags };
         Op::Create {
             code,
             path: create_path(self.rng, self.model, self.root),
@@ -141,10 +148,11 @@ impl Maker<'_> {
 
     fn create_ttl(&mut self) -> Op {
         const MAX_TTL: i64 = (1 << 40) - 1;
-        let flags = *self.rng.pick(&[5, 5, 5, 6, 6, 0, 1, 4, 7, -1]);
+        let flags = *self.rng.pick(&[5, 5, 5, 5, 5, 6, 6, 6, 6, 0, 1, 4, 7, -1]);
         // A negative ttl with another mode ends Apache: see `deviations`.
         let ttls: &[i64] = match flags {
-            5 | 6 => &[1, 10_000_000, MAX_TTL, MAX_TTL, MAX_TTL + 1, 0, -1, i64::MIN, i64::MAX],
+            5 | 6 if self.rng.chance(30) => &[MAX_TTL + 1, 0, -1, i64::MIN, i64::MAX],
+            5 | 6 => &[1, 10_000_000, MAX_TTL],
             _ => &[0, 1, MAX_TTL],
         };
         Op::CreateTtl {
@@ -192,10 +200,14 @@ impl Maker<'_> {
     }
 
     fn path_kind(&mut self, code: i32, kinds: &[i32]) -> Op {
-        let path = if self.rng.chance(10) {
-            s(self.rng.pick::<&str>(&["/", self.root]))
-        } else {
-            self.path()
+        let path = match self.rng.weighted(&[10, 60, 30]) {
+            0 => s(self.rng.pick::<&str>(&["/", self.root])),
+            1 => {
+                let n = self.rng.below(100);
+                let watched = if code == 106 { None } else { self.model.watched(self.slot, n) };
+                s(watched.unwrap_or(recent_path(self.rng, self.model)))
+            }
+            _ => self.path(),
         };
         Op::PathKind { code, path, kind: *self.rng.pick(kinds) }
     }
@@ -234,10 +246,8 @@ impl Maker<'_> {
             if ops.len() == wanted {
                 break;
             }
-            let op = Maker { rng: &mut *self.rng, model: &model, root: self.root, weights: self.weights }
-                .multi_part();
-            // The slot does not matter here: nobody asks this copy for ephemerals.
-            if model.apply(0, &op) || !strict {
+            let op = Maker { rng: &mut *self.rng, model: &model, ..*self }.multi_part();
+            if model.apply(self.slot, &op) || !strict {
                 ops.push(op);
             }
         }

@@ -145,12 +145,8 @@ pub fn replay(args: &Args, launchers: &Launchers, seed: u64) -> Result<bool, Str
         program = keep.iter().filter_map(|at| program.get(*at).cloned()).collect();
     }
     let pair = Pair::start(launchers, profile)?;
-    if args.verbose {
-        for (at, step) in program.iter().enumerate() {
-            println!("  {at}: {step}");
-        }
-    }
-    let found = run(&pair, &program, &mut Ledger::default());
+    let mut ledger = Ledger { verbose: args.verbose, ..Ledger::default() };
+    let found = run(&pair, &program, &mut ledger);
     match &found {
         Some(found) => print!(
             "DIFFERENCE profile {} seed {seed}\n{}",

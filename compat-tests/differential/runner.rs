@@ -26,6 +26,8 @@ pub struct Ledger {
     pub coverage: Coverage,
     pub steps: usize,
     pub differences: usize,
+    /// Print each step and what the oracle showed.
+    pub verbose: bool,
 }
 
 /// Runs a program, then ends its sessions.
@@ -34,6 +36,12 @@ pub fn run(pair: &Pair, program: &[Step], ledger: &mut Ledger) -> Option<Differe
         let (left, right) = pair.step(step);
         ledger.steps += 1;
         ledger.coverage.note(step, &left);
+        if ledger.verbose {
+            println!("{at}: {step}");
+            for (place, list) in &left {
+                list.iter().for_each(|seen| println!("    {place}: {seen}"));
+            }
+        }
         let places = differences(&left, &right, &mut ledger.tally);
         if !places.is_empty() {
             return Some(Difference { at, step: step.clone(), places, left, right });

@@ -38,7 +38,18 @@ const COMMON: [&str; 8] = [
 
 /// A node the model knows.
 pub fn known_path(rng: &mut Rng, model: &Model) -> String {
+    if rng.chance(45) {
+        let recent = recent_path(rng, model);
+        if model.get(recent).is_some() {
+            return recent.to_owned();
+        }
+    }
     model.nth(rng.below(model.len())).to_owned()
+}
+
+/// A path used a short while ago, there or not.
+pub fn recent_path<'a>(rng: &mut Rng, model: &'a Model) -> &'a str {
+    rng.pick::<String>(model.recent())
 }
 
 /// A path that probably can be created: a name under a node that probably exists.
@@ -48,7 +59,8 @@ pub fn child_path(rng: &mut Rng, model: &Model) -> String {
 
 /// A path for any purpose.
 pub fn path(rng: &mut Rng, model: &Model, root: &str) -> Bytes {
-    match rng.weighted(&[60, 20, 6, 6, 4, 3, 1]) {
+    match rng.weighted(&[60, 15, 4, 4, 4, 3, 1, 8]) {
+        7 => s(recent_path(rng, model)),
         0 => s(&known_path(rng, model)),
         1 => s(&child_path(rng, model)),
         2 => s(&format!("{}/n-{:010}", known_path(rng, model), rng.below(4))),
@@ -61,7 +73,11 @@ pub fn path(rng: &mut Rng, model: &Model, root: &str) -> Bytes {
 
 /// A path for create: more often one that is free.
 pub fn create_path(rng: &mut Rng, model: &Model, root: &str) -> Bytes {
-    if rng.chance(70) { s(&child_path(rng, model)) } else { path(rng, model, root) }
+    match rng.weighted(&[70, 10, 20]) {
+        0 => s(&child_path(rng, model)),
+        1 => s(recent_path(rng, model)),
+        _ => path(rng, model, root),
+    }
 }
 
 fn odd_path(rng: &mut Rng, model: &Model) -> Bytes {
@@ -105,7 +121,7 @@ const DIGEST_2: &str = "user2:bpD4uPzrrsGNcJsBFLRErJIlBog=";
 
 /// An ACL for create or setACL. Most are open, or the tree would soon be out of reach.
 pub fn acl(rng: &mut Rng) -> Option<Vec<Acl>> {
-    match rng.weighted(&[80, 8, 6, 4, 1, 1]) {
+    match rng.weighted(&[74, 12, 8, 4, 1, 1]) {
         0 => open_acl(),
         1 => Some(vec![good_entry(rng)]),
         2 => Some((0..=rng.below(4)).map(|_| good_entry(rng)).collect()),

@@ -224,7 +224,9 @@ impl Memory {
         let (xid, zxid, err) = (dec.i32("xid")?, dec.i64("zxid")?, dec.i32("err")?);
         self.note_zxid(zxid);
         let mut body = Vec::new();
-        if err == 0 {
+        // A multiRead with a forbidden part fails as a whole but still carries what it had read.
+        let partial = op.code() == 22 && !dec.rest().is_empty();
+        if err == 0 || partial {
             self.body(op.code(), dec, &mut body)?;
         }
         if !dec.rest().is_empty() {
