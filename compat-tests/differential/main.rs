@@ -1,0 +1,78 @@
+//! Differential tester: runs the same programs of client operations against Apache ZooKeeper and
+//! against Zabra and compares everything the clients see.
+//!
+//! Short run: `cargo test --test differential`. Long run:
+//! `cargo test --release --test differential -- --seeds 50 --steps 2000`. `--help` lists the rest.
+//!
+//! It has a codec, sockets and a notion of ZooKeeper of its own, on purpose: nothing here uses the
+//! product's code.
+
+mod args;
+mod codec;
+mod compare;
+mod conn;
+mod coverage;
+mod deviations;
+mod generate;
+mod model;
+mod op;
+mod ops;
+mod pair;
+mod profiles;
+mod program;
+mod quota;
+mod random;
+mod rng;
+mod runner;
+mod servers;
+mod tamper;
+mod values;
+mod view;
+mod world;
+
+use std::process::ExitCode;
+
+use crate::args::{Args, HELP};
+use crate::pair::Launchers;
+use crate::runner::Ledger;
+use crate::servers::Launcher;
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(Some(args)) => args,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(why) => return fail(&why),
+    };
+    match run(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => fail("the servers differ"),
+        Err(why) => fail(&why),
+    }
+}
+
+fn fail(why: &str) -> ExitCode {
+    eprintln!("differential: {why}");
+    ExitCode::FAILURE
+}
+
+fn run(args: &Args) -> Result<bool, String> {
+    let mut right = if args.oracle { Launcher::apache() } else { Launcher::zabra() };
+    if args.oracle {
+        right.name = "apache-2";
+    }
+    let launchers = Launchers { left: Launcher::apache(), right };
+    if let Some(seed) = args.replay {
+        return random::replay(args, &launchers, seed);
+    }
+    let mut ledger = Ledger::default();
+    if args.wants("random") {
+        random::section(args, &launchers, &mut ledger)?;
+    }
+    ledger.coverage.print();
+    ledger.tally.print();
+    println!("{} steps, {} differences", ledger.steps, ledger.differences);
+    Ok(ledger.differences == 0)
+}
