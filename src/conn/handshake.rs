@@ -53,7 +53,11 @@ mod tests {
     use super::*;
 
     fn rejected() -> Connected {
-        Connected { session: SessionId::NONE, timeout: 0, password: [0; 16] }
+        Connected {
+            session: SessionId::NONE,
+            timeout: 0,
+            password: [0; 16],
+        }
     }
 
     #[test]

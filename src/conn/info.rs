@@ -148,7 +148,8 @@ impl ConnInfo {
     pub fn reset(&self) {
         self.received.store(0, Relaxed);
         self.sent.store(0, Relaxed);
-        self.last_op.store(i64::from(OpCode::Notification as i32), Relaxed);
+        self.last_op
+            .store(i64::from(OpCode::Notification as i32), Relaxed);
         self.last_xid.store(-1, Relaxed);
         self.last_zxid.store(-1, Relaxed);
         self.last_response_ms.store(0, Relaxed);
@@ -247,7 +248,11 @@ pub struct ResponseSize {
 
 impl Default for ResponseSize {
     fn default() -> Self {
-        Self { last: AtomicI64::new(-1), min: AtomicI64::new(-1), max: AtomicI64::new(-1) }
+        Self {
+            last: AtomicI64::new(-1),
+            min: AtomicI64::new(-1),
+            max: AtomicI64::new(-1),
+        }
     }
 }
 
@@ -267,7 +272,11 @@ impl ResponseSize {
 
     /// Last, smallest, largest.
     pub fn get(&self) -> (i64, i64, i64) {
-        (self.last.load(Relaxed), self.min.load(Relaxed), self.max.load(Relaxed))
+        (
+            self.last.load(Relaxed),
+            self.min.load(Relaxed),
+            self.max.load(Relaxed),
+        )
     }
 
     /// Starts over.

@@ -27,7 +27,11 @@ static NEXT_CONN: AtomicU64 = AtomicU64::new(1);
 /// # Errors
 /// What the system says, e.g. that the port is taken.
 pub fn bind(ip: IpAddr, port: u16, backlog: i32) -> io::Result<std::net::TcpListener> {
-    let backlog = if backlog > 0 { backlog } else { BACKLOG_DEFAULT };
+    let backlog = if backlog > 0 {
+        backlog
+    } else {
+        BACKLOG_DEFAULT
+    };
     if ip == IpAddr::V4(Ipv4Addr::UNSPECIFIED)
         && let Ok(both) = open(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), backlog)
     {
@@ -105,7 +109,9 @@ impl Listener {
         }
         let id = ConnId(NEXT_CONN.fetch_add(1, Ordering::Relaxed));
         let (edge, secure) = (self.edge.clone(), self.secure);
-        let Some(thread) = self.threads.get(turn) else { return };
+        let Some(thread) = self.threads.get(turn) else {
+            return;
+        };
         match stream.into_std() {
             Ok(stream) => {
                 thread.spawn(async move {

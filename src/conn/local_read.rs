@@ -71,7 +71,12 @@ impl Reader<'_> {
 
     /// An answer that no node was looked at for.
     pub(super) fn fail(&self, code: Code, out: &mut Vec<u8>, merge: Merge<'_>) {
-        self.reply((Err::<(), _>(code), self.edge.tree.applied()), out, merge, |_, ()| {});
+        self.reply(
+            (Err::<(), _>(code), self.edge.tree.applied()),
+            out,
+            merge,
+            |_, ()| {},
+        );
     }
 
     fn exists(&self, input: &mut Input<'_>, out: &mut Vec<u8>, merge: Merge<'_>) {
@@ -83,7 +88,10 @@ impl Reader<'_> {
             Ok(p) => p,
             Err(code) => return self.fail(code, out, merge),
         };
-        let found = self.edge.tree.exists(p, self, r.watch.then_some(self.inbox));
+        let found = self
+            .edge
+            .tree
+            .exists(p, self, r.watch.then_some(self.inbox));
         self.reply(found, out, merge, |out, stat| stat.encode(out));
     }
 
@@ -95,16 +103,12 @@ impl Reader<'_> {
         };
         let watch = r.as_ref().is_ok_and(|r| r.watch).then_some(self.inbox);
         let found = self.edge.tree.get_data(p, self, watch);
-        self.reply(found, out, merge, |out, (data, stat)| write_data(out, data, &stat));
+        self.reply(found, out, merge, |out, (data, stat)| {
+            write_data(out, data, &stat)
+        });
     }
 
-    fn get_children(
-        &self,
-        op: OpCode,
-        input: &mut Input<'_>,
-        out: &mut Vec<u8>,
-        merge: Merge<'_>,
-    ) {
+    fn get_children(&self, op: OpCode, input: &mut Input<'_>, out: &mut Vec<u8>, merge: Merge<'_>) {
         let r = ReadRequest::decode(input);
         let p = match r.as_ref().map(|r| text(&r.path)) {
             Ok(Ok(p)) => p,
@@ -174,8 +178,11 @@ impl Reader<'_> {
             out.count(self.ids.len());
             for id in self.ids.iter() {
                 let user = Authorizer::user_name(id);
-                ClientInfo { scheme: Some((&*id.scheme).into()), user: Some(user.into()) }
-                    .encode(out);
+                ClientInfo {
+                    scheme: Some((&*id.scheme).into()),
+                    user: Some(user.into()),
+                }
+                .encode(out);
             }
         });
     }
@@ -189,7 +196,11 @@ impl Reader<'_> {
         let asked: Vec<(ReadKind, &str)> = ops.iter().map(|(k, p)| (*k, p.as_str())).collect();
         let (results, zxid) = self.edge.tree.multi_read(&asked, self);
         merge(zxid, out);
-        let err = if whole { Code::Ok } else { Code::MarshallingError };
+        let err = if whole {
+            Code::Ok
+        } else {
+            Code::MarshallingError
+        };
         frame(out, self.xid, zxid, err as i32, |out| {
             for ((kind, _), result) in ops.iter().zip(results) {
                 write_result(out, *kind, result);
@@ -228,11 +239,21 @@ fn write_result(out: &mut Vec<u8>, kind: ReadKind, result: Result<ReadResult, Co
     match result {
         Err(code) => {
             let err = code as i32;
-            MultiHeader { op: OpCode::Error as i32, done: false, err }.encode(out);
+            MultiHeader {
+                op: OpCode::Error as i32,
+                done: false,
+                err,
+            }
+            .encode(out);
             out.int(err);
         }
         Ok(found) => {
-            MultiHeader { op: op as i32, done: false, err: 0 }.encode(out);
+            MultiHeader {
+                op: op as i32,
+                done: false,
+                err: 0,
+            }
+            .encode(out);
             match found {
                 ReadResult::Data(data, stat) => write_data(out, data, &stat),
                 ReadResult::Children(children) => write_names(out, &children),
@@ -248,5 +269,7 @@ fn write_data(out: &mut Vec<u8>, data: Option<Thin>, stat: &Stat) {
 
 fn write_names(out: &mut Vec<u8>, children: &[Thin]) {
     out.count(children.len());
-    children.iter().for_each(|p| out.string(Some(path::name(p.text()))));
+    children
+        .iter()
+        .for_each(|p| out.string(Some(path::name(p.text()))));
 }

@@ -74,7 +74,10 @@ fn set_watches(reader: &Reader<'_>, r: &SetWatches2<'_>, out: &mut Vec<u8>, merg
 
 fn add_watch(reader: &Reader<'_>, input: &mut Input<'_>, out: &mut Vec<u8>, merge: Merge<'_>) {
     let (path, recursive) = match AddWatchRequest::decode(input) {
-        Ok(AddWatchRequest { path, mode: mode @ (0 | 1) }) => (path, mode == 1),
+        Ok(AddWatchRequest {
+            path,
+            mode: mode @ (0 | 1),
+        }) => (path, mode == 1),
         _ => return reader.fail(Code::MarshallingError, out, merge),
     };
     // A null path names nothing that could change; Apache says yes to it all the same.

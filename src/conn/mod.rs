@@ -10,9 +10,9 @@ mod edge;
 mod handshake;
 mod info;
 mod listener;
-mod protocol;
 mod local_read;
 mod local_watch;
+mod protocol;
 
 pub use conn::Conn;
 pub use edge::{Clock, Edge, EdgeLimits, FourLetterWords, WordReply};

@@ -195,7 +195,9 @@ impl Protocol {
     fn hello(&mut self, body: &[u8]) {
         self.count_received();
         self.stage = Stage::Closing;
-        let Ok(hello) = handshake::decode(body, self.edge.limits.value_max) else { return };
+        let Ok(hello) = handshake::decode(body, self.edge.limits.value_max) else {
+            return;
+        };
         if !self.edge.serving.load(Relaxed) {
             METRICS.cnxn_closed_without_zk_server_running.inc();
             return;
@@ -243,7 +245,13 @@ impl Protocol {
             (Class::Read, Some(op)) => self.read(op, header.xid, input.rest(), out),
             (Class::Write, Some(op)) => self.write(op, header.xid, input.rest()),
             _ => {
-                frame(out, header.xid, Zxid(-1), Code::Unimplemented as i32, |_| {});
+                frame(
+                    out,
+                    header.xid,
+                    Zxid(-1),
+                    Code::Unimplemented as i32,
+                    |_| {},
+                );
                 self.count_sent(1);
                 self.stage = Stage::Closing;
             }
@@ -265,7 +273,11 @@ impl Protocol {
 
     /// Touches the session; false when the request must not be executed.
     fn may_proceed(&mut self, xid: i32, out: &mut Vec<u8>) -> bool {
-        if !self.edge.authorizer.meets_enforcement(&self.inbox.identities()) {
+        if !self
+            .edge
+            .authorizer
+            .meets_enforcement(&self.inbox.identities())
+        {
             let code = Code::SessionClosedRequireSaslAuth as i32;
             frame(out, xid, Zxid::ZERO, code, |_| {});
             self.count_sent(1);
@@ -310,7 +322,9 @@ impl Protocol {
     }
 
     fn write(&mut self, op: OpCode, xid: i32, body: &[u8]) {
-        let Some(session) = self.session.as_ref().map(|s| s.id) else { return };
+        let Some(session) = self.session.as_ref().map(|s| s.id) else {
+            return;
+        };
         let request = Request {
             session,
             xid,
@@ -325,7 +339,12 @@ impl Protocol {
         }
         self.edge.outstanding.fetch_add(1, Relaxed);
         self.edge.outstanding_bytes.fetch_add(body.len(), Relaxed);
-        self.in_flight.push_back(InFlight { since_ms: self.now, bytes: body.len(), op, xid });
+        self.in_flight.push_back(InFlight {
+            since_ms: self.now,
+            bytes: body.len(),
+            op,
+            xid,
+        });
         self.info.queued.store(self.in_flight.len() as u64, Relaxed);
     }
 
@@ -362,11 +381,15 @@ impl Protocol {
 
     fn opened(&mut self, connected: &crate::tree::inbox::Connected) {
         self.info.session.store(connected.session.0, Relaxed);
-        self.info.timeout_ms.store(i64::from(connected.timeout), Relaxed);
+        self.info
+            .timeout_ms
+            .store(i64::from(connected.timeout), Relaxed);
         self.session = self.edge.sessions.get(connected.session);
         if self.session.is_some() {
             self.stage = Stage::Open;
-            self.info.last_op.store(i64::from(OpCode::CreateSession as i32), Relaxed);
+            self.info
+                .last_op
+                .store(i64::from(OpCode::CreateSession as i32), Relaxed);
             tracing::debug!(
                 target: "o.a.z.s.ZooKeeperServer",
                 "Established session {} with negotiated timeout {} for client {}",
@@ -379,7 +402,9 @@ impl Protocol {
     }
 
     fn write_answered(&mut self, zxid: Zxid) {
-        let Some(write) = self.in_flight.pop_front() else { return };
+        let Some(write) = self.in_flight.pop_front() else {
+            return;
+        };
         self.edge.outstanding.fetch_sub(1, Relaxed);
         self.edge.outstanding_bytes.fetch_sub(write.bytes, Relaxed);
         self.info.queued.store(self.in_flight.len() as u64, Relaxed);

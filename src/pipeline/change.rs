@@ -83,7 +83,11 @@ pub(super) struct Outstanding {
 
 impl Outstanding {
     pub(super) fn new(tree: &DataTree, keep_digest: bool) -> Self {
-        Self { digest: tree.digest().digest, keep_digest, ..Self::default() }
+        Self {
+            digest: tree.digest().digest,
+            keep_digest,
+            ..Self::default()
+        }
     }
 
     /// The digest after everything proposed so far.
@@ -108,7 +112,11 @@ impl Outstanding {
     }
 
     fn digest_of(&self, stored: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u64 {
-        if self.keep_digest { node_digest(stored, data, stat) } else { 0 }
+        if self.keep_digest {
+            node_digest(stored, data, stat)
+        } else {
+            0
+        }
     }
 
     /// Enters what a node will be. `change` came from [`Outstanding::get`] or is new.
@@ -127,7 +135,9 @@ impl Outstanding {
         };
         match self.by_zxid.back_mut().filter(|(z, _)| *z == zxid) {
             Some((_, paths)) => paths.push(key.clone()),
-            None => self.by_zxid.push_back((zxid, SmallVec::from_iter([key.clone()]))),
+            None => self
+                .by_zxid
+                .push_back((zxid, SmallVec::from_iter([key.clone()]))),
         }
         let old = self.by_path.insert(key.clone(), change);
         if self.undo.active {

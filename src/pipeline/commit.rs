@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::base::{SessionId, Zxid};
-use crate::proto::txn::{Entry, Txn};
 use crate::proto::OpCode;
+use crate::proto::txn::{Entry, Txn};
 use crate::telemetry::metrics::METRICS;
 use crate::tree::apply::apply;
 use crate::tree::{Inbox, Item};
@@ -17,7 +17,13 @@ use super::server::{Pending, Server};
 impl Server {
     pub(super) fn commit(&mut self, proposal: Proposal<Pending>, now: Now, out: &mut Effects) {
         match proposal.payload {
-            Pending::Txn { bytes, origin, xid, op, prepared_ms } => {
+            Pending::Txn {
+                bytes,
+                origin,
+                xid,
+                op,
+                prepared_ms,
+            } => {
                 METRICS.proposal_latency.record(now.mono_ms - prepared_ms);
                 let entry = Entry::from_bytes(&bytes).expect("a transaction this server wrote");
                 self.apply_one(&entry, origin, xid, op, now, out);
@@ -48,7 +54,9 @@ impl Server {
         self.check_digest(entry);
         self.prep.outstanding.applied(zxid);
         METRICS.commit_count.inc();
-        METRICS.propagation_latency.record(now.wall_ms - entry.header.time);
+        METRICS
+            .propagation_latency
+            .record(now.wall_ms - entry.header.time);
         match &entry.txn {
             Txn::CreateSession(t) => {
                 if let Some(inbox) = &origin {
@@ -74,7 +82,13 @@ impl Server {
             return;
         };
         let got = self.tree.digest().digest;
-        assert_eq!(got, expected.digest as u64, "digest after {} {:?}", entry.zxid(), entry.txn);
+        assert_eq!(
+            got,
+            expected.digest as u64,
+            "digest after {} {:?}",
+            entry.zxid(),
+            entry.txn
+        );
     }
 
     /// The connection of an ended session closes once everything before is written.

@@ -88,7 +88,18 @@ impl Server {
             s => password_of(s),
         };
         let zxid = self.tree.applied();
-        self.push(inbox, Item::Connected(zxid, Connected { session, timeout, password }), out);
+        self.push(
+            inbox,
+            Item::Connected(
+                zxid,
+                Connected {
+                    session,
+                    timeout,
+                    password,
+                },
+            ),
+            out,
+        );
     }
 
     pub(super) fn push(&self, inbox: &Arc<Inbox>, item: Item, out: &mut Effects) {

@@ -16,8 +16,6 @@ mod reply;
 mod roll;
 mod server;
 
-pub use event::{
-    ConnectRequest, Effects, Input, LogOp, Now, Request, ServerOptions, SnapshotJob,
-};
+pub use event::{ConnectRequest, Effects, Input, LogOp, Now, Request, ServerOptions, SnapshotJob};
 pub use reply::{frame, read_reply};
 pub use server::{Server, ServerCounters};

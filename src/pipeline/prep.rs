@@ -81,7 +81,13 @@ impl Prep {
         options: ServerOptions,
     ) -> Self {
         let outstanding = Outstanding::new(&tree, options.digest);
-        Self { tree, sessions, outstanding, options, scratch: Vec::new() }
+        Self {
+            tree,
+            sessions,
+            outstanding,
+            options,
+            scratch: Vec::new(),
+        }
     }
 
     /// Prepares `request` as transaction `zxid`.
@@ -94,8 +100,12 @@ impl Prep {
         zxid: Zxid,
         now: Now,
     ) -> Result<Arc<[u8]>, Refused> {
-        let ctx =
-            Context { session: request.session, ids: &request.ids, zxid, time: now.wall_ms };
+        let ctx = Context {
+            session: request.session,
+            ids: &request.ids,
+            zxid,
+            time: now.wall_ms,
+        };
         let mut body = std::mem::take(&mut self.scratch);
         body.clear();
         self.outstanding.begin();
@@ -145,7 +155,10 @@ impl Prep {
         crate::jute::Jute::encode(&header, &mut bytes);
         bytes.raw(body);
         if let Some(digest) = digest {
-            let d = TxnDigest { version: crate::proto::txn::DIGEST_VERSION, digest: digest as i64 };
+            let d = TxnDigest {
+                version: crate::proto::txn::DIGEST_VERSION,
+                digest: digest as i64,
+            };
             crate::jute::Jute::encode(&d, &mut bytes);
         }
         bytes.into()
@@ -225,7 +238,10 @@ impl Prep {
         wanted: Perms,
         ctx: &Context<'_>,
     ) -> Result<(), Code> {
-        let who = Caller { authorizer: &self.options.authorizer, ids: ctx.ids };
+        let who = Caller {
+            authorizer: &self.options.authorizer,
+            ids: ctx.ids,
+        };
         let allowed = ctx.session == SessionId::NONE
             || match &node.acl {
                 ChangedAcl::Known(id) => self.tree.permits(*id, wanted, &who),
@@ -244,15 +260,23 @@ impl Prep {
         if !self.options.enforce_quota {
             return Ok(());
         }
-        let Some((root, limits, usage)) = self.tree.quota_for(p) else { return Ok(()) };
+        let Some((root, limits, usage)) = self.tree.quota_for(p) else {
+            return Ok(());
+        };
         let exceeded = |delta: i64, used: i64, hard: i64, soft: i64, what: &str| {
             if delta == 0 || (hard < 0 && soft < 0) {
                 return false;
             }
             let new = used.saturating_add(delta);
-            let (limit, kind) = if hard > -1 { (hard, "hard") } else { (soft, "soft") };
+            let (limit, kind) = if hard > -1 {
+                (hard, "hard")
+            } else {
+                (soft, "soft")
+            };
             if new > limit {
-                tracing::warn!("Quota exceeded: {root} [current {what}={new}, {kind}{what}Limit={limit}]");
+                tracing::warn!(
+                    "Quota exceeded: {root} [current {what}={new}, {kind}{what}Limit={limit}]"
+                );
             }
             new > limit && hard > -1
         };

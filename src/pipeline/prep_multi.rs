@@ -46,7 +46,11 @@ impl Prep {
         }
         body.count(done.len());
         for (op, part) in &done {
-            SubTxn { op: *op as i32, data: Some(part) }.encode(body);
+            SubTxn {
+                op: *op as i32,
+                data: Some(part),
+            }
+            .encode(body);
         }
         Ok(OpCode::Multi)
     }

@@ -49,8 +49,12 @@ impl Prep {
             }
             OpCode::CreateTtl => {
                 let r = CreateTtlRequest::decode(input)?;
-                let plain =
-                    CreateRequest { path: r.path, data: r.data, acl: r.acl, flags: r.flags };
+                let plain = CreateRequest {
+                    path: r.path,
+                    data: r.data,
+                    acl: r.acl,
+                    flags: r.flags,
+                };
                 self.create(op, &plain, Some(r.ttl), ctx, body, place)
             }
             OpCode::Delete => {
@@ -127,7 +131,11 @@ impl Prep {
                 _ => (op, OwnerKind::Persistent),
             },
         };
-        Ok(CreateKind { op, owner, sequential })
+        Ok(CreateKind {
+            op,
+            owner,
+            sequential,
+        })
     }
 
     fn create(
@@ -186,7 +194,10 @@ impl Prep {
         acl: Option<&[AclWire<'_>]>,
         ctx: &Context<'_>,
     ) -> Result<Vec<Acl>, Refused> {
-        self.options.authorizer.fix_acl(ctx.ids, acl).map_err(|e| e.code().into())
+        self.options
+            .authorizer
+            .fix_acl(ctx.ids, acl)
+            .map_err(|e| e.code().into())
     }
 
     fn delete(
@@ -246,7 +257,12 @@ impl Prep {
         let new_len = r.data.map_or(0, |d| d.len()) as i64;
         self.check_quota(p, 0, new_len - old_len)?;
         let version = next_version(node.stat.version, r.version)?;
-        Txn::SetData(SetDataTxn { path: some(p), data: r.data, version }).encode(body);
+        Txn::SetData(SetDataTxn {
+            path: some(p),
+            data: r.data,
+            version,
+        })
+        .encode(body);
         node.stat.version = version;
         node.stat.mzxid = ctx.zxid.0;
         node.stat.mtime = ctx.time;
@@ -268,7 +284,12 @@ impl Prep {
         let mut node = self.node(p)?;
         self.permitted(&node, Perms::ADMIN, ctx)?;
         let version = next_version(node.stat.aversion, r.version)?;
-        Txn::SetAcl(SetAclTxn { path: some(p), acl: Some(acl.clone()), version }).encode(body);
+        Txn::SetAcl(SetAclTxn {
+            path: some(p),
+            acl: Some(acl.clone()),
+            version,
+        })
+        .encode(body);
         node.stat.aversion = version;
         node.acl = super::change::ChangedAcl::New(acl.into());
         self.outstanding.put(p, node, ctx.zxid);
@@ -287,7 +308,11 @@ impl Prep {
         let node = self.node(p)?;
         self.permitted(&node, Perms::READ, ctx)?;
         let version = next_version(node.stat.version, r.version)?;
-        Txn::Check(CheckVersionTxn { path: some(p), version }).encode(body);
+        Txn::Check(CheckVersionTxn {
+            path: some(p),
+            version,
+        })
+        .encode(body);
         Ok(OpCode::Check)
     }
 
@@ -322,15 +347,28 @@ fn write_create(
 ) {
     let (path, acl) = (some(p), Some(acl.to_vec()));
     let txn = match kind.owner {
-        OwnerKind::Container => {
-            Txn::CreateContainer(CreateContainerTxn { path, data, acl, parent_cversion })
-        }
-        OwnerKind::Ttl(ttl) => {
-            Txn::CreateTtl(CreateTtlTxn { path, data, acl, parent_cversion, ttl })
-        }
+        OwnerKind::Container => Txn::CreateContainer(CreateContainerTxn {
+            path,
+            data,
+            acl,
+            parent_cversion,
+        }),
+        OwnerKind::Ttl(ttl) => Txn::CreateTtl(CreateTtlTxn {
+            path,
+            data,
+            acl,
+            parent_cversion,
+            ttl,
+        }),
         owner => {
             let ephemeral = matches!(owner, OwnerKind::Ephemeral(_));
-            Txn::Create(CreateTxn { path, data, acl, ephemeral, parent_cversion })
+            Txn::Create(CreateTxn {
+                path,
+                data,
+                acl,
+                ephemeral,
+                parent_cversion,
+            })
         }
     };
     txn.encode(body);

@@ -67,7 +67,12 @@ fn multi_body(out: &mut Vec<u8>, results: &[SubOutcome]) {
             Some(op) => op,
             None => OpCode::Error,
         };
-        MultiHeader { op: kind as i32, done: false, err: r.err }.encode(out);
+        MultiHeader {
+            op: kind as i32,
+            done: false,
+            err: r.err,
+        }
+        .encode(out);
         match kind {
             OpCode::Create => path(out, r),
             OpCode::Create2 => {
@@ -88,10 +93,24 @@ mod tests {
 
     #[test]
     fn golden_failed_multi() {
-        let part = |err: Code| SubOutcome { op: -1, err: err as i32, path: None, stat: None };
+        let part = |err: Code| SubOutcome {
+            op: -1,
+            err: err as i32,
+            path: None,
+            stat: None,
+        };
         let outcome = Outcome {
-            result: SubOutcome { op: 14, err: 0, path: None, stat: None },
-            multi: vec![part(Code::Ok), part(Code::NoNode), part(Code::RuntimeInconsistency)],
+            result: SubOutcome {
+                op: 14,
+                err: 0,
+                path: None,
+                stat: None,
+            },
+            multi: vec![
+                part(Code::Ok),
+                part(Code::NoNode),
+                part(Code::RuntimeInconsistency),
+            ],
         };
         let reply = write_reply(OpCode::Multi, 3, Zxid(9), &outcome);
         let body: String = reply[20..].iter().map(|b| format!("{b:02x}")).collect();
@@ -104,8 +123,21 @@ mod tests {
 
     #[test]
     fn an_error_has_no_body() {
-        let result = SubOutcome { op: -1, err: Code::NoNode as i32, path: None, stat: None };
-        let reply = write_reply(OpCode::Create, 1, Zxid(2), &Outcome { result, multi: vec![] });
+        let result = SubOutcome {
+            op: -1,
+            err: Code::NoNode as i32,
+            path: None,
+            stat: None,
+        };
+        let reply = write_reply(
+            OpCode::Create,
+            1,
+            Zxid(2),
+            &Outcome {
+                result,
+                multi: vec![],
+            },
+        );
         assert_eq!(reply.len(), 20);
         assert_eq!(reply[16..], [255, 255, 255, 0x9b]);
     }

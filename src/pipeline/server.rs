@@ -28,9 +28,19 @@ pub struct ServerCounters {
 #[derive(Debug)]
 pub(super) enum Pending {
     /// A transaction in the log.
-    Txn { bytes: Arc<[u8]>, origin: Option<Arc<Inbox>>, xid: i32, op: OpCode, prepared_ms: i64 },
+    Txn {
+        bytes: Arc<[u8]>,
+        origin: Option<Arc<Inbox>>,
+        xid: i32,
+        op: OpCode,
+        prepared_ms: i64,
+    },
     /// An answer that must not overtake the ones before it.
-    Answer { origin: Option<Arc<Inbox>>, xid: i32, code: Code },
+    Answer {
+        origin: Option<Arc<Inbox>>,
+        xid: i32,
+        code: Code,
+    },
 }
 
 /// Prepares, proposes, commits and applies; see the module.
@@ -95,12 +105,19 @@ impl Server {
 
     /// When [`Input::Tick`] is due at the latest, monotonic ms.
     pub fn next_tick(&self) -> Option<i64> {
-        self.sessions.next_deadline().into_iter().chain(self.reaper.next()).min()
+        self.sessions
+            .next_deadline()
+            .into_iter()
+            .chain(self.reaper.next())
+            .min()
     }
 
     /// Numbers for the commands that show them.
     pub fn counters(&self) -> ServerCounters {
-        ServerCounters { outstanding: self.zab.len(), changes: self.prep.outstanding.len() }
+        ServerCounters {
+            outstanding: self.zab.len(),
+            changes: self.prep.outstanding.len(),
+        }
     }
 
     /// Prepares a request and proposes its transaction.
@@ -118,7 +135,11 @@ impl Server {
     }
 
     fn refuse(&mut self, request: Request, code: Code) {
-        self.zab.wait(Pending::Answer { origin: request.origin, xid: request.xid, code });
+        self.zab.wait(Pending::Answer {
+            origin: request.origin,
+            xid: request.xid,
+            code,
+        });
     }
 
     fn propose(
@@ -132,7 +153,16 @@ impl Server {
         let due = self.roll.appended(bytes.len());
         out.log.push(LogOp::Append(zxid, bytes.clone()));
         let (xid, op, origin) = (request.xid, request.op, request.origin);
-        self.zab.propose(zxid, Pending::Txn { bytes, origin, xid, op, prepared_ms: now.mono_ms });
+        self.zab.propose(
+            zxid,
+            Pending::Txn {
+                bytes,
+                origin,
+                xid,
+                op,
+                prepared_ms: now.mono_ms,
+            },
+        );
         METRICS.proposal_count.inc();
         if due {
             out.log.push(LogOp::Roll);
@@ -145,8 +175,16 @@ impl Server {
         if std::mem::replace(&mut self.snapshot_running, true) {
             return;
         }
-        let sessions = self.sessions.all().into_iter().map(|(s, t)| (s.0, t)).collect();
-        out.snapshot = Some(SnapshotJob { start: self.tree.walk_start(), sessions });
+        let sessions = self
+            .sessions
+            .all()
+            .into_iter()
+            .map(|(s, t)| (s.0, t))
+            .collect();
+        out.snapshot = Some(SnapshotJob {
+            start: self.tree.walk_start(),
+            sessions,
+        });
     }
 
     fn tick(&mut self, now: Now, out: &mut Effects) {
@@ -158,7 +196,11 @@ impl Server {
                 );
             }
             METRICS.stale_sessions_expired.inc();
-            self.submit(internal(session, OpCode::CloseSession, Box::default()), now, out);
+            self.submit(
+                internal(session, OpCode::CloseSession, Box::default()),
+                now,
+                out,
+            );
         }
         for p in self.reaper.due(&self.tree, now) {
             let mut body = Vec::new();
@@ -171,5 +213,12 @@ impl Server {
 
 /// A request the server makes of itself.
 pub(super) fn internal(session: SessionId, op: OpCode, body: Box<[u8]>) -> Request {
-    Request { session, xid: 0, op, body, ids: Arc::new([]), origin: None }
+    Request {
+        session,
+        xid: 0,
+        op,
+        body,
+        ids: Arc::new([]),
+        origin: None,
+    }
 }

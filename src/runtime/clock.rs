@@ -16,19 +16,27 @@ pub struct SystemClock {
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self { origin: Instant::now(), origin_ms: wall_ms() }
+        Self {
+            origin: Instant::now(),
+            origin_ms: wall_ms(),
+        }
     }
 }
 
 fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl SystemClock {
     /// Both clocks.
     pub fn now(&self) -> Now {
-        Now { mono_ms: self.mono_ms(), wall_ms: wall_ms() }
+        Now {
+            mono_ms: self.mono_ms(),
+            wall_ms: wall_ms(),
+        }
     }
 
     /// The instant of a monotonic ms.

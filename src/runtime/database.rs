@@ -93,7 +93,16 @@ fn end_session(tree: &DataTree, session: SessionId) {
         op: crate::proto::OpCode::CloseSession as i32,
         ..TxnHeader::default()
     };
-    apply(tree, &Entry { header, txn: Txn::CloseSession(None), digest: None }, false, &mut vec![]);
+    apply(
+        tree,
+        &Entry {
+            header,
+            txn: Txn::CloseSession(None),
+            digest: None,
+        },
+        false,
+        &mut vec![],
+    );
 }
 
 impl SnapshotVisitor for Database {

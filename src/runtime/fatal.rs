@@ -8,14 +8,18 @@ pub fn exit(code: ExitCode) -> ! {
         ExitCode::ExecutionFinished => {
             tracing::info!(target: "o.a.z.u.ServiceUtils", "Exiting JVM with code {}", code as i32);
         }
-        _ => tracing::error!(target: "o.a.z.u.ServiceUtils", "Exiting JVM with code {}", code as i32),
+        _ => {
+            tracing::error!(target: "o.a.z.u.ServiceUtils", "Exiting JVM with code {}", code as i32)
+        }
     }
     std::process::exit(code as i32)
 }
 
 /// A critical thread met an error it cannot go on from.
 pub fn unrecoverable(thread: &str, error: &dyn std::fmt::Display, code: ExitCode) -> ! {
-    crate::telemetry::metrics::METRICS.unrecoverable_error_count.inc();
+    crate::telemetry::metrics::METRICS
+        .unrecoverable_error_count
+        .inc();
     tracing::error!(
         target: "o.a.z.s.ZooKeeperCriticalThread",
         "Severe unrecoverable error, from thread : {thread}: {error}"

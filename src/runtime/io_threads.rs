@@ -27,7 +27,10 @@ pub(super) fn start(n: usize) -> std::io::Result<Vec<Handle>> {
 }
 
 fn start_one(_n: usize) -> std::io::Result<Handle> {
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
     let handle = runtime.handle().clone();
     fatal::critical_thread("NIOWorkerThread", move || {
         // Runs its tasks for as long as the process lives.

@@ -31,17 +31,23 @@ pub(super) type LoadFailure = (StoreError, ExitCode);
 pub(super) fn load(config: &Config, clock: &SystemClock) -> Result<Loaded, LoadFailure> {
     let storage = &config.storage;
     let autocreate = storage.data_dir_autocreate;
-    let dirs = DataDirs::open(&storage.data_dir, &storage.data_log_dir, DirOptions { autocreate })
-        .map_err(|e| {
-            let code = match &e {
-                StoreError::DataDir { .. } => ExitCode::UnableToAccessDatadir,
-                _ => ExitCode::UnexpectedError,
-            };
-            (e, code)
-        })?;
+    let dirs = DataDirs::open(
+        &storage.data_dir,
+        &storage.data_log_dir,
+        DirOptions { autocreate },
+    )
+    .map_err(|e| {
+        let code = match &e {
+            StoreError::DataDir { .. } => ExitCode::UnableToAccessDatadir,
+            _ => ExitCode::UnexpectedError,
+        };
+        (e, code)
+    })?;
     let unexpected = |e| (e, ExitCode::UnexpectedError);
     let start = clock.mono_ms();
-    let tree_options = TreeOptions { digest: config.features.digest };
+    let tree_options = TreeOptions {
+        digest: config.features.digest,
+    };
     let recovered = recover(&dirs.places(), &options::recover(config), &mut || {
         Database::new(tree_options)
     })
@@ -51,7 +57,9 @@ pub(super) fn load(config: &Config, clock: &SystemClock) -> Result<Loaded, LoadF
     let (tree, sessions) = recovered.target.finish(report.last_zxid.max(Zxid::ZERO));
     let ms = clock.mono_ms() - start;
     METRICS.dbinittime.record(ms);
-    METRICS.startup_txns_loaded.record(i64::try_from(report.txns).unwrap_or(i64::MAX));
+    METRICS
+        .startup_txns_loaded
+        .record(i64::try_from(report.txns).unwrap_or(i64::MAX));
     tracing::info!(
         target: "o.a.z.s.p.FileTxnSnapLog",
         "Snapshot loaded in {ms} ms, highest zxid is {}, digest is {}",
@@ -82,7 +90,10 @@ fn tell(report: &Report) {
 /// A new database has its `snapshot.0` before its first transaction: no server starts over logs
 /// without a snapshot.
 fn first_snapshot(config: &Config, loaded: &Loaded) -> Result<(), StoreError> {
-    let job = SnapshotJob { start: loaded.tree.walk_start(), sessions: vec![] };
+    let job = SnapshotJob {
+        start: loaded.tree.walk_start(),
+        sessions: vec![],
+    };
     let compression = options::compression(config);
     let with_last = config.storage.serialize_last_processed_zxid;
     snap_thread::write(&loaded.dirs, &loaded.tree, &job, compression, with_last).map(|_| ())

@@ -56,9 +56,12 @@ impl Sequencer {
             }
             let now = self.clock.now();
             let mut bytes = 0;
-            self.server.step(now, first.unwrap_or(Input::Tick), &mut effects);
+            self.server
+                .step(now, first.unwrap_or(Input::Tick), &mut effects);
             for _ in 0..INPUTS_MAX {
-                let Ok(input) = self.inputs.try_recv() else { break };
+                let Ok(input) = self.inputs.try_recv() else {
+                    break;
+                };
                 if let Input::Request(r) = &input {
                     bytes += r.body.len();
                 }
@@ -80,7 +83,10 @@ impl Sequencer {
         let due = self.server.next_tick().map(|ms| self.clock.instant(ms));
         let got = match due {
             Some(at) => self.inputs.recv_deadline(at),
-            None => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => self
+                .inputs
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
         };
         got.ok()
     }
@@ -93,7 +99,8 @@ impl Sequencer {
             let durable = self.write(std::mem::take(&mut effects.log));
             match durable {
                 Ok(Some(zxid)) => {
-                    self.server.step(self.clock.now(), Input::Durable(zxid), effects);
+                    self.server
+                        .step(self.clock.now(), Input::Durable(zxid), effects);
                 }
                 Ok(None) => {}
                 Err(e) => fatal::unrecoverable("SyncThread:0", &e, ExitCode::UnexpectedError),
@@ -123,7 +130,11 @@ impl Sequencer {
         }
         METRICS.sync_processor_batch_size.record(count);
         let start = self.clock.mono_ms();
-        if roll { self.log.roll()? } else { self.log.commit()? }
+        if roll {
+            self.log.roll()?
+        } else {
+            self.log.commit()?
+        }
         let ms = self.clock.mono_ms() - start;
         METRICS.fsynctime.record(ms);
         if u64::try_from(ms).is_ok_and(|ms| ms > self.fsync_warning_ms) {

@@ -48,11 +48,7 @@ impl SnapThread {
         while let Ok(job) = self.jobs.recv() {
             if let Err(e) = self.take(&job) {
                 METRICS.snapshot_error_count.inc();
-                fatal::unrecoverable(
-                    "Snapshot Thread",
-                    &e,
-                    ExitCode::TxnlogErrorTakingSnapshot,
-                );
+                fatal::unrecoverable("Snapshot Thread", &e, ExitCode::TxnlogErrorTakingSnapshot);
             }
             let _ = self.inputs.send(Input::SnapshotDone);
         }
@@ -65,7 +61,13 @@ impl SnapThread {
     pub fn take(&self, job: &SnapshotJob) -> Result<(), StoreError> {
         let start = self.clock.mono_ms();
         let zxid = job.start.zxid;
-        let name = write(&self.dirs, &self.tree, job, self.compression, self.with_last_zxid)?;
+        let name = write(
+            &self.dirs,
+            &self.tree,
+            job,
+            self.compression,
+            self.with_last_zxid,
+        )?;
         let ms = self.clock.mono_ms() - start;
         METRICS.snapshottime.record(ms);
         *self.last.lock() = Some((zxid, self.clock.wall_ms() / 1000));
@@ -94,13 +96,20 @@ pub fn write(
     let file = SnapshotFile::create(dirs.snap(), job.start.zxid, compression)?;
     let mut out = SnapshotWriter::new(file, compression);
     out.sessions(&job.sessions).map_err(failed)?;
-    out.acls(job.start.acls.iter().map(|(id, list)| (*id, &list[..]))).map_err(failed)?;
-    tree.walk(&job.start, |n| out.node(n.path.text(), n.data.as_deref(), n.acl, &n.stat))
+    out.acls(job.start.acls.iter().map(|(id, list)| (*id, &list[..])))
         .map_err(failed)?;
+    tree.walk(&job.start, |n| {
+        out.node(n.path.text(), n.data.as_deref(), n.acl, &n.stat)
+    })
+    .map_err(failed)?;
     let at = tree.digest();
-    let digest = SnapshotDigest { zxid: at.zxid, version: 2, digest: at.digest };
+    let digest = SnapshotDigest {
+        zxid: at.zxid,
+        version: 2,
+        digest: at.digest,
+    };
     let last = with_last_zxid.then(|| tree.applied());
-    let file = out.finish(Some(&digest), last).map_err(failed)?;
+    let file = out.finish(Some(digest), last).map_err(failed)?.0;
     file.commit()
 }
 

@@ -92,8 +92,7 @@ impl Running {
         let authorizer = options::authorizer(config);
         let seed = (now.wall_ms as u64) ^ (u64::from(std::process::id()) << 32);
         let server_options = options::server(config, authorizer.clone(), seed);
-        let mut server =
-            Server::new(loaded.tree.clone(), sessions.clone(), server_options, now);
+        let mut server = Server::new(loaded.tree.clone(), sessions.clone(), server_options, now);
         server.note_replayed(loaded.replayed);
         let log = LogWriter::open(loaded.dirs.log(), options::log(config))
             .map_err(|e| failed("Unable to open the log", &e, ExitCode::UnexpectedError))?;
@@ -109,7 +108,10 @@ impl Running {
             authorizer,
             inputs: inputs.clone(),
             clock: clock.clone(),
-            words: Arc::new(Words { whitelist: whitelist(config), view: view_cell.clone() }),
+            words: Arc::new(Words {
+                whitelist: whitelist(config),
+                view: view_cell.clone(),
+            }),
             registry: Arc::default(),
             stats: Arc::default(),
             limits: options::edge_limits(config),
@@ -118,7 +120,12 @@ impl Running {
             serving: AtomicBool::new(false),
             auth_failed: AtomicUsize::new(0),
         });
-        let view = View::new(edge.clone(), config.clone(), loaded.dirs.clone(), clock.clone());
+        let view = View::new(
+            edge.clone(),
+            config.clone(),
+            loaded.dirs.clone(),
+            clock.clone(),
+        );
         let _ = view_cell.set(Arc::new(view));
         let sequencer = Sequencer {
             server,
@@ -146,7 +153,13 @@ impl Running {
         if let Some(view) = view_cell.get() {
             start_metrics(config, view, main.handle())?;
         }
-        Ok(Self { stop, inputs, closed, main, edge })
+        Ok(Self {
+            stop,
+            inputs,
+            closed,
+            main,
+            edge,
+        })
     }
 
     /// Opens the doors.
@@ -159,11 +172,19 @@ impl Running {
         self.edge.serving.store(true, Ordering::Relaxed);
         let bound = socket.as_ref().and_then(|s| s.local_addr().ok());
         if let Some(socket) = socket {
-            let listener =
-                Listener { socket, edge: self.edge.clone(), threads, secure: false };
+            let listener = Listener {
+                socket,
+                edge: self.edge.clone(),
+                threads,
+                secure: false,
+            };
             self.main.spawn(async move {
                 if let Err(e) = listener.run().await {
-                    fatal::unrecoverable("NIOServerCxnFactory.AcceptThread", &e, ExitCode::UnexpectedError);
+                    fatal::unrecoverable(
+                        "NIOServerCxnFactory.AcceptThread",
+                        &e,
+                        ExitCode::UnexpectedError,
+                    );
                 }
             });
         }
@@ -223,7 +244,9 @@ fn start_purge(config: &Config, loaded: &Loaded) {
     let dirs = loaded.dirs.clone();
     let retain = config.storage.purge_retain_count as usize;
     let length_max = options::length_max(config);
-    fatal::critical_thread("PurgeTask", move || purge_regularly(&dirs, retain, every, length_max));
+    fatal::critical_thread("PurgeTask", move || {
+        purge_regularly(&dirs, retain, every, length_max)
+    });
 }
 
 /// The Prometheus endpoint, when its provider is configured.
@@ -244,7 +267,13 @@ fn start_metrics(config: &Config, view: &Arc<View>, on: &Handle) -> Result<(), E
     let render: prom_http::Render = Arc::new(move |names: &[String]| {
         METRICS.rotate(view.clock.mono_ms());
         let process = with_process.then(|| process::read(VERSION));
-        Scrape { metrics: &METRICS, gauges: &*view, process, compat: Compat::V3_9 }.render(names)
+        Scrape {
+            metrics: &METRICS,
+            gauges: &*view,
+            process,
+            compat: Compat::V3_9,
+        }
+        .render(names)
     });
     on.spawn(async move {
         match tokio::net::TcpListener::from_std(socket) {

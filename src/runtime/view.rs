@@ -13,6 +13,7 @@ use crate::base::{ConnId, ServerId, SessionId, Zxid};
 use crate::config::Config;
 use crate::conn::{Clock, ConnInfo, Edge};
 use crate::proto::OpCode;
+use crate::store::Dir;
 use crate::store::os::DataDirs;
 use crate::telemetry::java_num::round4;
 use crate::telemetry::metrics::{Gauge, GaugeSet, GaugeSource, Number};
@@ -28,8 +29,11 @@ const TRACE_MASK: i64 = 306;
 
 /// What this server says it is: of 3.9.5's shape, because clients parse it, with our own name in
 /// the place of the commit's qualifier.
-pub const VERSION: &str =
-    concat!("3.9.5-zabra-", env!("CARGO_PKG_VERSION"), ", built on 2026-11-25 00:00 UTC");
+pub const VERSION: &str = concat!(
+    "3.9.5-zabra-",
+    env!("CARGO_PKG_VERSION"),
+    ", built on 2026-11-25 00:00 UTC"
+);
 
 /// See the module.
 pub struct View {
@@ -56,7 +60,14 @@ impl View {
     ) -> Self {
         let started_ms = clock.mono_ms();
         let trace_mask = AtomicI64::new(TRACE_MASK);
-        Self { edge, config, dirs, clock, started_ms, trace_mask }
+        Self {
+            edge,
+            config,
+            dirs,
+            clock,
+            started_ms,
+            trace_mask,
+        }
     }
 
     /// A monotonic ms as a wall ms.
@@ -91,8 +102,13 @@ impl View {
     }
 
     fn watches(&self) -> BTreeMap<String, Vec<SessionId>> {
-        let sessions: BTreeMap<ConnId, SessionId> =
-            self.edge.registry.all().iter().map(|(i, _)| (i.id, i.session())).collect();
+        let sessions: BTreeMap<ConnId, SessionId> = self
+            .edge
+            .registry
+            .all()
+            .iter()
+            .map(|(i, _)| (i.id, i.session()))
+            .collect();
         let mut by_path: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
         self.edge.tree.for_each_data_watch(|p, inbox| {
             if let Some(session) = sessions.get(&inbox.id) {
@@ -107,21 +123,28 @@ impl View {
         let mut sums: BTreeMap<String, i64> = BTreeMap::new();
         for (root, limits, usage) in self.edge.tree.all_quotas() {
             let track: &StatsTrack = if limit { &limits } else { &usage };
-            let hard = if bytes { track.bytes_hard } else { track.count_hard };
+            let hard = if bytes {
+                track.bytes_hard
+            } else {
+                track.count_hard
+            };
             let soft = if bytes { track.bytes } else { track.count };
             let value = if limit && hard > -1 { hard } else { soft };
             if let Some(name) = crate::base::path::top_name(&root) {
                 *sums.entry(name.to_owned()).or_default() += value;
             }
         }
-        sums.into_iter().map(|(name, n)| (name, Number::Int(n))).collect()
+        sums.into_iter()
+            .map(|(name, n)| (name, Number::Int(n)))
+            .collect()
     }
 }
 
 /// The short name of an operation code; `NA` before the first.
 fn last_operation(code: i64) -> &'static str {
     let op = i32::try_from(code).ok().and_then(OpCode::of);
-    op.filter(|op| *op != OpCode::Notification).map_or("NA", OpCode::last_operation)
+    op.filter(|op| *op != OpCode::Notification)
+        .map_or("NA", OpCode::last_operation)
 }
 
 fn port(listener: Option<&crate::config::ListenAddr>) -> i32 {
@@ -129,7 +152,10 @@ fn port(listener: Option<&crate::config::ListenAddr>) -> i32 {
 }
 
 fn absolute(path: &std::path::Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+    std::path::absolute(path)
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string()
 }
 
 impl ServerView for View {
@@ -170,7 +196,12 @@ impl ServerView for View {
     }
 
     fn connections(&self) -> Vec<ConnectionInfo> {
-        self.edge.registry.all().iter().map(|(info, _)| Self::connection(info)).collect()
+        self.edge
+            .registry
+            .all()
+            .iter()
+            .map(|(info, _)| Self::connection(info))
+            .collect()
     }
 
     fn configuration(&self) -> Configuration {
@@ -203,13 +234,24 @@ impl ServerView for View {
             expires_at_ms: self.wall(at),
             members,
         });
-        SessionDump { local: None, global: GlobalSessions::Tracked(buckets.collect()) }
+        SessionDump {
+            local: None,
+            global: GlobalSessions::Tracked(buckets.collect()),
+        }
     }
 
     fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {
         let tree = &self.edge.tree;
-        let paths = |s| tree.ephemerals_of(s).iter().map(|p| p.text().to_owned()).collect();
-        tree.ephemeral_sessions().into_iter().map(|s| (s, paths(s))).collect()
+        let paths = |s| {
+            tree.ephemerals_of(s)
+                .iter()
+                .map(|p| p.text().to_owned())
+                .collect()
+        };
+        tree.ephemeral_sessions()
+            .into_iter()
+            .map(|s| (s, paths(s)))
+            .collect()
     }
 
     fn connection_expiry(&self) -> Option<Vec<ExpiryBucket<ConnectionRef>>> {
@@ -219,10 +261,16 @@ impl ServerView for View {
             let seen = info.last_response_ms.load(Relaxed).max(self.started_ms);
             let timeout = info.timeout_ms.load(Relaxed).max(1);
             let at = ((seen + timeout) / tick + 1) * tick;
-            let member = ConnectionRef { remote: info.peer, session: info.session() };
+            let member = ConnectionRef {
+                remote: info.peer,
+                session: info.session(),
+            };
             buckets.entry(at).or_default().push(member);
         }
-        let bucket = |(at, members)| ExpiryBucket { expires_at_ms: self.wall(at), members };
+        let bucket = |(at, members)| ExpiryBucket {
+            expires_at_ms: self.wall(at),
+            members,
+        };
         Some(buckets.into_iter().map(bucket).collect())
     }
 
@@ -246,7 +294,11 @@ impl ServerView for View {
         let watches = sessions.len();
         sessions.sort_unstable();
         sessions.dedup();
-        WatchSummary { connections: sessions.len(), paths: by_path.len(), watches }
+        WatchSummary {
+            connections: sessions.len(),
+            paths: by_path.len(),
+            watches,
+        }
     }
 
     fn data_dir_size(&self) -> u64 {
@@ -258,7 +310,12 @@ impl ServerView for View {
     }
 
     fn digests(&self) -> Vec<(Zxid, i64)> {
-        self.edge.tree.digest_log().iter().map(|d| (d.zxid, d.digest as i64)).collect()
+        self.edge
+            .tree
+            .digest_log()
+            .iter()
+            .map(|d| (d.zxid, d.digest as i64))
+            .collect()
     }
 
     fn trace_mask(&self) -> i64 {
@@ -270,7 +327,11 @@ impl ServerView for View {
     }
 
     fn reset_connection_stats(&self) {
-        self.edge.registry.all().iter().for_each(|(info, _)| info.reset());
+        self.edge
+            .registry
+            .all()
+            .iter()
+            .for_each(|(info, _)| info.reset());
     }
 
     fn reset_server_stats(&self) {
@@ -314,12 +375,14 @@ impl GaugeSource for View {
             Gauge::MaxClientResponseSize => int(max),
             Gauge::OutstandingTlsHandshake => int(0),
             Gauge::AuthFailedCount => int(self.edge.auth_failed.load(Relaxed) as i64),
-            Gauge::NonMtlsRemoteConnCount => {
-                int(self.edge.registry.count(|info| !info.peer.ip().is_loopback()))
-            }
-            Gauge::NonMtlsLocalConnCount => {
-                int(self.edge.registry.count(|info| info.peer.ip().is_loopback()))
-            }
+            Gauge::NonMtlsRemoteConnCount => int(self
+                .edge
+                .registry
+                .count(|info| !info.peer.ip().is_loopback())),
+            Gauge::NonMtlsLocalConnCount => int(self
+                .edge
+                .registry
+                .count(|info| info.peer.ip().is_loopback())),
             Gauge::QuorumSize
             | Gauge::SyncedObservers
             | Gauge::Learners

@@ -35,7 +35,11 @@ impl Authorizer {
         let mut fixed: Vec<Acl> = Vec::new();
         let mut seen = Set::default();
         for entry in list {
-            if !seen.insert((entry.perms, entry.id.scheme.as_deref(), entry.id.id.as_deref())) {
+            if !seen.insert((
+                entry.perms,
+                entry.id.scheme.as_deref(),
+                entry.id.id.as_deref(),
+            )) {
                 continue;
             }
             let scheme = entry.id.scheme.as_deref().ok_or(AclError::Invalid)?;
@@ -58,9 +62,16 @@ impl Authorizer {
         let own: Vec<Acl> = ids
             .iter()
             .filter(|i| self.authenticates(&i.scheme))
-            .map(|i| Acl { perms, id: i.clone() })
+            .map(|i| Acl {
+                perms,
+                id: i.clone(),
+            })
             .collect();
-        if own.is_empty() { Err(AclError::Invalid) } else { Ok(own) }
+        if own.is_empty() {
+            Err(AclError::Invalid)
+        } else {
+            Ok(own)
+        }
     }
 }
 
@@ -71,12 +82,18 @@ mod tests {
     use crate::proto::request::IdWire;
 
     fn entry<'a>(perms: i32, scheme: Option<&'a str>, id: Option<&'a str>) -> AclWire<'a> {
-        let id = IdWire { scheme: scheme.map(Into::into), id: id.map(Into::into) };
+        let id = IdWire {
+            scheme: scheme.map(Into::into),
+            id: id.map(Into::into),
+        };
         AclWire { perms, id }
     }
 
     fn fix(ids: &[Id], acl: &[AclWire<'_>]) -> Result<Vec<Acl>, AclError> {
-        let options = AuthorizerOptions { digest_enabled: true, ..AuthorizerOptions::default() };
+        let options = AuthorizerOptions {
+            digest_enabled: true,
+            ..AuthorizerOptions::default()
+        };
         Authorizer::new(options).fix_acl(ids, Some(acl))
     }
 
@@ -90,9 +107,19 @@ mod tests {
 
     #[test]
     fn auth_becomes_the_callers_identities() {
-        let ids = [Id::new("ip", "127.0.0.1"), Id::new("super", ""), Id::new("digest", "u:h")];
+        let ids = [
+            Id::new("ip", "127.0.0.1"),
+            Id::new("super", ""),
+            Id::new("digest", "u:h"),
+        ];
         let fixed = fix(&ids, &[entry(3, Some("auth"), Some("ignored"))]).unwrap();
-        assert_eq!(fixed, [Acl { perms: Perms(3), id: Id::new("digest", "u:h") }]);
+        assert_eq!(
+            fixed,
+            [Acl {
+                perms: Perms(3),
+                id: Id::new("digest", "u:h")
+            }]
+        );
         let auth = [entry(3, Some("auth"), None)];
         assert_eq!(fix(&ids[..2], &auth), Err(AclError::Invalid));
     }
@@ -100,10 +127,25 @@ mod tests {
     #[test]
     fn refusals() {
         assert_eq!(fix(&[], &[]), Err(AclError::Invalid));
-        assert_eq!(fix(&[], &[entry(1, None, Some("x"))]), Err(AclError::Invalid));
-        assert_eq!(fix(&[], &[entry(1, Some("world"), Some("x"))]), Err(AclError::Invalid));
-        assert_eq!(fix(&[], &[entry(1, Some("sasl"), Some("x"))]), Err(AclError::Invalid));
-        assert_eq!(fix(&[], &[entry(1, Some("super"), Some(""))]), Err(AclError::Invalid));
-        assert_eq!(fix(&[], &[entry(1, Some("digest"), None)]), Err(AclError::NullId));
+        assert_eq!(
+            fix(&[], &[entry(1, None, Some("x"))]),
+            Err(AclError::Invalid)
+        );
+        assert_eq!(
+            fix(&[], &[entry(1, Some("world"), Some("x"))]),
+            Err(AclError::Invalid)
+        );
+        assert_eq!(
+            fix(&[], &[entry(1, Some("sasl"), Some("x"))]),
+            Err(AclError::Invalid)
+        );
+        assert_eq!(
+            fix(&[], &[entry(1, Some("super"), Some(""))]),
+            Err(AclError::Invalid)
+        );
+        assert_eq!(
+            fix(&[], &[entry(1, Some("digest"), None)]),
+            Err(AclError::NullId)
+        );
     }
 }

@@ -43,7 +43,10 @@ impl DigestAlgorithm {
 pub fn digest_id(algorithm: DigestAlgorithm, credential: &[u8]) -> String {
     let text = java_utf8(credential);
     let user = text.split(':').next().unwrap_or_default();
-    format!("{user}:{}", STANDARD.encode(algorithm.hash(text.as_bytes())))
+    format!(
+        "{user}:{}",
+        STANDARD.encode(algorithm.hash(text.as_bytes()))
+    )
 }
 
 /// An ACL id of this scheme has exactly two parts, trailing empty ones not counted.

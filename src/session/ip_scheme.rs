@@ -19,7 +19,9 @@ fn parse(expr: &str) -> Option<(Vec<u8>, usize)> {
         Some((a, b)) => (a, Some(b.parse::<usize>().ok()?)),
         None => (expr, None),
     };
-    let bytes = parse_v4(addr).map(|a| a.to_vec()).or_else(|| parse_v6(addr).map(|a| a.to_vec()))?;
+    let bytes = parse_v4(addr)
+        .map(|a| a.to_vec())
+        .or_else(|| parse_v6(addr).map(|a| a.to_vec()))?;
     let all = bytes.len() * 8;
     let bits = bits.unwrap_or(all);
     (bits <= all).then_some((bytes, bits))
@@ -31,7 +33,10 @@ fn parse_v4(addr: &str) -> Option<[u8; 4]> {
         .split('.')
         .map(|p| p.parse::<u8>().ok().filter(|_| !p.starts_with('+')))
         .collect::<Option<_>>()?;
-    parts.try_into().ok().map(|a: [u8; 4]| Ipv4Addr::from(a).octets())
+    parts
+        .try_into()
+        .ok()
+        .map(|a: [u8; 4]| Ipv4Addr::from(a).octets())
 }
 
 /// Eight groups, or fewer with one `::` for at least one; no embedded IPv4, no zone.
@@ -58,7 +63,10 @@ pub(super) fn matches(id: &str, expr: &str) -> bool {
     let mask = !(0xff_u8.checked_shr(rest as u32).unwrap_or(0));
     have.get(..whole) == want.get(..whole)
         && (rest == 0
-            || have.get(whole).zip(want.get(whole)).is_some_and(|(h, w)| h & mask == w & mask))
+            || have
+                .get(whole)
+                .zip(want.get(whole))
+                .is_some_and(|(h, w)| h & mask == w & mask))
 }
 
 #[cfg(test)]
@@ -78,10 +86,25 @@ mod tests {
 
     #[test]
     fn validity() {
-        for good in ["1.2.3.4", "1.2.3.4/32", "::1", "fe80::/10", "0:0:0:0:0:0:0:1"] {
+        for good in [
+            "1.2.3.4",
+            "1.2.3.4/32",
+            "::1",
+            "fe80::/10",
+            "0:0:0:0:0:0:0:1",
+        ] {
             assert!(is_valid_id(good), "{good}");
         }
-        for bad in ["", "1.2.3", "1.2.3.4/33", "1.2.3.4.5", "256.1.1.1", "::1.2.3.4", "fe80::1%lo", "x"] {
+        for bad in [
+            "",
+            "1.2.3",
+            "1.2.3.4/33",
+            "1.2.3.4.5",
+            "256.1.1.1",
+            "::1.2.3.4",
+            "fe80::1%lo",
+            "x",
+        ] {
             assert!(!is_valid_id(bad), "{bad}");
         }
     }

@@ -30,7 +30,10 @@ mod tests {
 
     #[test]
     fn golden_passwords() {
-        assert_eq!(hex(&password_of(SessionId(1))), "054cc74a37327db215e702e20c73f005");
+        assert_eq!(
+            hex(&password_of(SessionId(1))),
+            "054cc74a37327db215e702e20c73f005"
+        );
         let s = SessionId(0x1000_abcd_ef01_2345);
         assert_eq!(hex(&password_of(s)), "f7957c6bf47902042961099bf0189b16");
     }

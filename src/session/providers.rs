@@ -62,7 +62,9 @@ impl Authorizer {
         self.options.skip_acl
             || acl.is_empty()
             || ids.iter().any(|i| i.scheme == "super")
-            || acl.iter().any(|a| a.perms.intersects(wanted) && self.matches_any(ids, &a.id))
+            || acl
+                .iter()
+                .any(|a| a.perms.intersects(wanted) && self.matches_any(ids, &a.id))
     }
 
     fn matches_any(&self, ids: &[Id], entry: &Id) -> bool {
@@ -70,7 +72,9 @@ impl Authorizer {
             return entry.id == "anyone";
         }
         self.is_registered(&entry.scheme)
-            && ids.iter().any(|i| i.scheme == entry.scheme && self.matches(i, &entry.id))
+            && ids
+                .iter()
+                .any(|i| i.scheme == entry.scheme && self.matches(i, &entry.id))
     }
 
     fn matches(&self, have: &Id, entry: &str) -> bool {
@@ -158,7 +162,9 @@ impl Authorizer {
     /// False when authentication is enforced and no identity is of an enforced scheme.
     pub fn meets_enforcement(&self, ids: &[Id]) -> bool {
         self.options.enforced.is_empty()
-            || ids.iter().any(|i| self.options.enforced.contains(&i.scheme))
+            || ids
+                .iter()
+                .any(|i| self.options.enforced.contains(&i.scheme))
     }
 
     /// The user part that whoAmI shows of an identity.
@@ -172,7 +178,12 @@ impl Authorizer {
     /// Schemes that `enforce.auth.schemes` may name and that are not registered.
     pub fn unknown_enforced(&self) -> Vec<String> {
         let unknown = |s: &&String| !self.is_registered(s);
-        self.options.enforced.iter().filter(unknown).cloned().collect()
+        self.options
+            .enforced
+            .iter()
+            .filter(unknown)
+            .cloned()
+            .collect()
     }
 
     /// Super users by scheme, for the start-up log.
@@ -187,13 +198,18 @@ impl Authorizer {
 
 /// `[^/@]*(/[^/@]*)?@[^/@]*`, or a name without any `@` (Apache: `KerberosName`).
 fn is_kerberos_name(name: &str) -> bool {
-    let Some((user, realm)) = name.split_once('@') else { return true };
+    let Some((user, realm)) = name.split_once('@') else {
+        return true;
+    };
     !realm.contains(['/', '@']) && user.matches('/').count() <= 1
 }
 
 /// A loose reading of RFC 2253: comma-separated `type=value` pairs.
 fn is_x500_name(name: &str) -> bool {
-    name.is_empty() || name.split(',').all(|part| part.contains('=') || part.ends_with('\\'))
+    name.is_empty()
+        || name
+            .split(',')
+            .all(|part| part.contains('=') || part.ends_with('\\'))
 }
 
 #[cfg(test)]
@@ -215,7 +231,10 @@ mod tests {
             panic!("accepted");
         };
         assert_eq!(ids[0], Id::new("super", ""));
-        let locked = [Acl { perms: Perms::READ, id: Id::new("digest", "x:y") }];
+        let locked = [Acl {
+            perms: Perms::READ,
+            id: Id::new("digest", "x:y"),
+        }];
         assert!(a.allows(&ids, &locked, Perms::ADMIN));
         assert!(!a.allows(&ids[1..], &locked, Perms::READ));
     }
@@ -224,7 +243,11 @@ mod tests {
     fn unknown_schemes_are_refused() {
         let a = authorizer();
         for scheme in ["sasl", "x509", "super", "world", "nosuch", "ensemble"] {
-            assert_eq!(a.authenticate(scheme, Some(b"x"), &[]), AuthOutcome::Refused, "{scheme}");
+            assert_eq!(
+                a.authenticate(scheme, Some(b"x"), &[]),
+                AuthOutcome::Refused,
+                "{scheme}"
+            );
         }
         assert_eq!(a.authenticate("digest", None, &[]), AuthOutcome::Refused);
     }
@@ -232,7 +255,10 @@ mod tests {
     #[test]
     fn entries_of_unregistered_schemes_match_nobody() {
         let a = authorizer();
-        let acl = [Acl { perms: Perms::ALL, id: Id::new("sasl", "bob") }];
+        let acl = [Acl {
+            perms: Perms::ALL,
+            id: Id::new("sasl", "bob"),
+        }];
         assert!(!a.allows(&[Id::new("sasl", "bob")], &acl, Perms::READ));
     }
 

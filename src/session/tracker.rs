@@ -96,7 +96,11 @@ impl SessionTracker {
     fn file(&self, session: &Session) {
         let deadline = session.deadline(self.tick);
         if session.filed.swap(deadline, Ordering::Relaxed) != deadline {
-            self.buckets.lock().entry(deadline).or_default().push(session.id);
+            self.buckets
+                .lock()
+                .entry(deadline)
+                .or_default()
+                .push(session.id);
         }
     }
 
@@ -117,7 +121,9 @@ impl SessionTracker {
         while let Some(due) = buckets.first_entry().filter(|e| *e.key() <= now) {
             let (key, ids) = due.remove_entry();
             for id in ids {
-                let Some(session) = self.get(id).filter(|s| !s.is_closing()) else { continue };
+                let Some(session) = self.get(id).filter(|s| !s.is_closing()) else {
+                    continue;
+                };
                 if session.filed.load(Ordering::Relaxed) != key {
                     continue;
                 }
@@ -153,8 +159,11 @@ impl SessionTracker {
 
     /// Every session with the timeout it was created with, ascending.
     pub fn all(&self) -> Vec<(SessionId, i32)> {
-        let mut all: Vec<_> =
-            self.sessions.iter().map(|s| (*s.key(), s.created_timeout)).collect();
+        let mut all: Vec<_> = self
+            .sessions
+            .iter()
+            .map(|s| (*s.key(), s.created_timeout))
+            .collect();
         all.sort_unstable();
         all
     }
@@ -163,7 +172,9 @@ impl SessionTracker {
     pub fn by_deadline(&self) -> BTreeMap<i64, Vec<SessionId>> {
         let mut sets: BTreeMap<i64, Vec<SessionId>> = BTreeMap::new();
         for s in &self.sessions {
-            sets.entry(s.deadline(self.tick)).or_default().push(*s.key());
+            sets.entry(s.deadline(self.tick))
+                .or_default()
+                .push(*s.key());
         }
         sets.values_mut().for_each(|ids| ids.sort_unstable());
         sets
@@ -213,6 +224,9 @@ mod tests {
 
     #[test]
     fn ids_carry_the_server() {
-        assert_eq!(first_session_id(ServerId(1), 0x016a_ea10).0, 0x0100_016a_ea10_0000);
+        assert_eq!(
+            first_session_id(ServerId(1), 0x016a_ea10).0,
+            0x0100_016a_ea10_0000
+        );
     }
 }

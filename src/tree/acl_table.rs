@@ -54,7 +54,10 @@ pub(crate) struct AclTable {
 
 impl Default for AclTable {
     fn default() -> Self {
-        Self { rows: RwLock::default(), open: Acl::open().into() }
+        Self {
+            rows: RwLock::default(),
+            open: Acl::open().into(),
+        }
     }
 }
 
@@ -81,7 +84,11 @@ impl AclTable {
 
     /// Enters a list under the id a snapshot gives it, without a use.
     pub(crate) fn load(&self, stored: i64, list: &[Acl]) -> Option<AclId> {
-        let id = AclId(u32::try_from(stored).ok().filter(|&n| n != 0 && n != u32::MAX)?);
+        let id = AclId(
+            u32::try_from(stored)
+                .ok()
+                .filter(|&n| n != 0 && n != u32::MAX)?,
+        );
         let mut rows = self.rows.write();
         rows.last = rows.last.max(id.0);
         rows.insert(id, list.into(), 0);
@@ -110,7 +117,9 @@ impl AclTable {
             return;
         }
         let mut rows = self.rows.write();
-        let Some(row) = rows.by_id.get_mut(&id) else { return };
+        let Some(row) = rows.by_id.get_mut(&id) else {
+            return;
+        };
         row.uses = row.uses.saturating_sub(1);
         if row.uses == 0 {
             rows.remove(id);
@@ -120,8 +129,12 @@ impl AclTable {
     /// Drops the lists a snapshot brought and no node uses.
     pub(crate) fn purge_unused(&self) {
         let mut rows = self.rows.write();
-        let unused: Vec<AclId> =
-            rows.by_id.iter().filter(|(_, r)| r.uses == 0).map(|(id, _)| *id).collect();
+        let unused: Vec<AclId> = rows
+            .by_id
+            .iter()
+            .filter(|(_, r)| r.uses == 0)
+            .map(|(id, _)| *id)
+            .collect();
         for id in unused {
             rows.remove(id);
         }
@@ -138,13 +151,22 @@ impl AclTable {
     /// True when anyone at all has one of `wanted`; spares most callers the list.
     pub(crate) fn world_has(&self, id: AclId, wanted: Perms) -> bool {
         id == AclId::OPEN
-            || self.rows.read().by_id.get(&id).is_some_and(|r| r.world.intersects(wanted))
+            || self
+                .rows
+                .read()
+                .by_id
+                .get(&id)
+                .is_some_and(|r| r.world.intersects(wanted))
     }
 
     /// Every list with its id, ascending.
     pub(crate) fn all(&self) -> Vec<(AclId, AclList)> {
         let rows = self.rows.read();
-        let mut all: Vec<_> = rows.by_id.iter().map(|(id, r)| (*id, r.list.clone())).collect();
+        let mut all: Vec<_> = rows
+            .by_id
+            .iter()
+            .map(|(id, r)| (*id, r.list.clone()))
+            .collect();
         all.sort_by_key(|(id, _)| *id);
         all
     }
@@ -158,7 +180,9 @@ impl Rows {
     }
 
     fn remove(&mut self, id: AclId) {
-        let Some(row) = self.by_id.remove(&id) else { return };
+        let Some(row) = self.by_id.remove(&id) else {
+            return;
+        };
         if self.by_list.get(&row.list) == Some(&id) {
             self.by_list.remove(&row.list);
         }
@@ -179,7 +203,11 @@ mod tests {
         assert!(t.list(a).is_some());
         t.release(a);
         assert!(t.list(a).is_none());
-        assert_ne!(t.add(&Acl::read_only()), a, "ids are not used twice in one run");
+        assert_ne!(
+            t.add(&Acl::read_only()),
+            a,
+            "ids are not used twice in one run"
+        );
     }
 
     #[test]
@@ -189,6 +217,10 @@ mod tests {
         assert_eq!((t.resolve(7), t.resolve(8)), (AclId(7), AclId::UNRESOLVED));
         assert!(!t.world_has(AclId::UNRESOLVED, Perms::READ));
         t.release(AclId(7));
-        assert_eq!(t.add(&Acl::read_only()), AclId(8), "numbering goes on behind the highest");
+        assert_eq!(
+            t.add(&Acl::read_only()),
+            AclId(8),
+            "numbering goes on behind the highest"
+        );
     }
 }

@@ -39,7 +39,12 @@ pub struct Outcome {
 
 impl SubOutcome {
     fn of(op: i32, err: Code) -> Self {
-        Self { op, err: err as i32, path: None, stat: None }
+        Self {
+            op,
+            err: err as i32,
+            path: None,
+            stat: None,
+        }
     }
 }
 
@@ -54,7 +59,11 @@ pub fn apply(
     trusted: bool,
     wakes: &mut Vec<Arc<Inbox>>,
 ) -> Outcome {
-    let known = entry.digest.as_ref().filter(|_| trusted).map(|d| d.digest as u64);
+    let known = entry
+        .digest
+        .as_ref()
+        .filter(|_| trusted)
+        .map(|d| d.digest as u64);
     let locked = Locked::new(tree, lock_set(tree, entry), known.is_none());
     let mut applier = Applier {
         locked,
@@ -164,11 +173,20 @@ impl Applier<'_, '_> {
         match &entry.txn {
             Txn::Multi(m) => self.multi(op, m.txns.as_deref().unwrap_or_default()),
             Txn::CloseSession(t) => {
-                let listed = t.as_ref().and_then(|t| t.paths.as_deref()).unwrap_or_default();
+                let listed = t
+                    .as_ref()
+                    .and_then(|t| t.paths.as_deref())
+                    .unwrap_or_default();
                 self.close_session(listed);
-                Outcome { result: SubOutcome::of(op, Code::Ok), multi: vec![] }
+                Outcome {
+                    result: SubOutcome::of(op, Code::Ok),
+                    multi: vec![],
+                }
             }
-            txn => Outcome { result: self.one(op, txn), multi: vec![] },
+            txn => Outcome {
+                result: self.one(op, txn),
+                multi: vec![],
+            },
         }
     }
 
@@ -179,15 +197,36 @@ impl Applier<'_, '_> {
                     true => OwnerKind::Ephemeral(self.session),
                     false => OwnerKind::Persistent,
                 };
-                self.create(op, &t.path, t.data, t.acl.as_deref(), kind, t.parent_cversion)
+                self.create(
+                    op,
+                    &t.path,
+                    t.data,
+                    t.acl.as_deref(),
+                    kind,
+                    t.parent_cversion,
+                )
             }
             Txn::CreateContainer(t) => {
                 let kind = OwnerKind::Container;
-                self.create(op, &t.path, t.data, t.acl.as_deref(), kind, t.parent_cversion)
+                self.create(
+                    op,
+                    &t.path,
+                    t.data,
+                    t.acl.as_deref(),
+                    kind,
+                    t.parent_cversion,
+                )
             }
             Txn::CreateTtl(t) => {
                 let kind = OwnerKind::Ttl(t.ttl);
-                self.create(op, &t.path, t.data, t.acl.as_deref(), kind, t.parent_cversion)
+                self.create(
+                    op,
+                    &t.path,
+                    t.data,
+                    t.acl.as_deref(),
+                    kind,
+                    t.parent_cversion,
+                )
             }
             Txn::Delete(t) => {
                 let code = self.delete(path::stored(t.path.as_deref().unwrap_or_default()));
@@ -195,7 +234,10 @@ impl Applier<'_, '_> {
             }
             Txn::SetData(t) => self.set_data(op, &t.path, t.data, t.version),
             Txn::SetAcl(t) => self.set_acl(op, &t.path, t.acl.as_deref(), t.version),
-            Txn::Error(t) => SubOutcome { err: t.err, ..SubOutcome::of(op, Code::Ok) },
+            Txn::Error(t) => SubOutcome {
+                err: t.err,
+                ..SubOutcome::of(op, Code::Ok)
+            },
             Txn::Check(_) | Txn::CreateSession(_) | Txn::CloseSession(_) | Txn::Multi(_) => {
                 SubOutcome::of(op, Code::Ok)
             }
@@ -204,11 +246,17 @@ impl Applier<'_, '_> {
 
     fn multi(&mut self, op: i32, subs: &[SubTxn<'_>]) -> Outcome {
         let failed = subs.iter().any(|s| s.op == OpCode::Error as i32);
-        let mut outcome = Outcome { result: SubOutcome::of(op, Code::Ok), multi: vec![] };
+        let mut outcome = Outcome {
+            result: SubOutcome::of(op, Code::Ok),
+            multi: vec![],
+        };
         for sub in subs {
             let Some(txn) = sub_txn(sub) else { break };
             let part = match &txn {
-                Txn::Error(t) => SubOutcome { err: t.err, ..SubOutcome::of(-1, Code::Ok) },
+                Txn::Error(t) => SubOutcome {
+                    err: t.err,
+                    ..SubOutcome::of(-1, Code::Ok)
+                },
                 _ if failed => SubOutcome::of(-1, Code::Ok),
                 txn => self.one(sub.op, txn),
             };
@@ -236,15 +284,21 @@ impl Applier<'_, '_> {
         if self.locked.get(p).is_some() {
             return self.create_over(op, p, parent, acl, parent_cversion);
         }
-        self.locked.update(parent, |q| q.child_created(parent_cversion, zxid.0));
+        self.locked
+            .update(parent, |q| q.child_created(parent_cversion, zxid.0));
         let parent_acl = self.locked.get(parent).map(|q| q.acl);
         let stat = StatPersisted::created(zxid, self.time, kind);
         let thin = Thin::new(p.as_bytes());
-        self.locked.put(thin.clone(), data.map(Thin::new), acl, &stat);
+        self.locked
+            .put(thin.clone(), data.map(Thin::new), acl, &stat);
         self.quota_after_create(p, data.map_or(0, |d| d.len() as i64));
         self.trigger_created(p, parent, acl, parent_acl);
         let visible = stat.visible(data.map_or(0, <[u8]>::len), 0);
-        SubOutcome { path: Some(thin), stat: Some(visible), ..SubOutcome::of(op, Code::Ok) }
+        SubOutcome {
+            path: Some(thin),
+            stat: Some(visible),
+            ..SubOutcome::of(op, Code::Ok)
+        }
     }
 
     /// Replay meets a node that a fuzzy snapshot already holds: its ACL may name a list the snapshot
@@ -258,11 +312,15 @@ impl Applier<'_, '_> {
         parent_cversion: i32,
     ) -> SubOutcome {
         let zxid = self.zxid;
-        if let Some(old) = self.locked.update(p, |n| std::mem::replace(&mut n.acl, acl)) {
+        if let Some(old) = self
+            .locked
+            .update(p, |n| std::mem::replace(&mut n.acl, acl))
+        {
             self.locked.tree.acls.release(old);
         }
         if op == OpCode::Create as i32 {
-            self.locked.update(parent, |q| q.child_created(parent_cversion, zxid.0));
+            self.locked
+                .update(parent, |q| q.child_created(parent_cversion, zxid.0));
         }
         SubOutcome::of(op, Code::NodeExists)
     }
@@ -280,19 +338,15 @@ impl Applier<'_, '_> {
         let acl = self.locked.get(p).map(|n| n.acl);
         // The ACL list is looked up before its last use goes with the node.
         let list = acl.and_then(|a| self.locked.tree.acls.list(a));
-        let Some(node) = self.locked.take(p) else { return Code::NoNode };
+        let Some(node) = self.locked.take(p) else {
+            return Code::NoNode;
+        };
         self.quota_after_delete(p, node.data_len() as i64);
         self.trigger_deleted(p, parent, list.as_ref(), parent_acl);
         Code::Ok
     }
 
-    fn set_data(
-        &mut self,
-        op: i32,
-        p: &Str<'_>,
-        data: Option<&[u8]>,
-        version: i32,
-    ) -> SubOutcome {
+    fn set_data(&mut self, op: i32, p: &Str<'_>, data: Option<&[u8]>, version: i32) -> SubOutcome {
         let p = path::stored(p.as_deref().unwrap_or_default());
         let (zxid, time) = (self.zxid, self.time);
         let thin = data.map(Thin::new);
@@ -305,19 +359,19 @@ impl Applier<'_, '_> {
         let Some((stat, acl, delta)) = changed else {
             return SubOutcome::of(op, Code::NoNode);
         };
-        self.locked.tree.data_size.fetch_add(delta, std::sync::atomic::Ordering::Relaxed);
+        self.locked
+            .tree
+            .data_size
+            .fetch_add(delta, std::sync::atomic::Ordering::Relaxed);
         self.quota_after_set(p, delta);
         self.trigger_data_changed(p, acl);
-        SubOutcome { stat: Some(stat), ..SubOutcome::of(op, Code::Ok) }
+        SubOutcome {
+            stat: Some(stat),
+            ..SubOutcome::of(op, Code::Ok)
+        }
     }
 
-    fn set_acl(
-        &mut self,
-        op: i32,
-        p: &Str<'_>,
-        acl: Option<&[Acl]>,
-        version: i32,
-    ) -> SubOutcome {
+    fn set_acl(&mut self, op: i32, p: &Str<'_>, acl: Option<&[Acl]>, version: i32) -> SubOutcome {
         let p = path::stored(p.as_deref().unwrap_or_default());
         let tree = self.locked.tree;
         if self.locked.get(p).is_none() {
@@ -329,9 +383,14 @@ impl Applier<'_, '_> {
             n.set_acl(id, version);
             (old, n.visible())
         });
-        let Some((old, stat)) = changed else { return SubOutcome::of(op, Code::NoNode) };
+        let Some((old, stat)) = changed else {
+            return SubOutcome::of(op, Code::NoNode);
+        };
         tree.acls.release(old);
-        SubOutcome { stat: Some(stat), ..SubOutcome::of(op, Code::Ok) }
+        SubOutcome {
+            stat: Some(stat),
+            ..SubOutcome::of(op, Code::Ok)
+        }
     }
 
     /// The listed paths first, then whatever the session still owns.

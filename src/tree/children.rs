@@ -14,7 +14,10 @@ const PARTS: usize = 256;
 #[derive(Debug)]
 pub(crate) enum Children {
     Whole(HashTable<Thin>),
-    Split { parts: Box<[HashTable<Thin>]>, len: usize },
+    Split {
+        parts: Box<[HashTable<Thin>]>,
+        len: usize,
+    },
 }
 
 impl Default for Children {
@@ -92,7 +95,9 @@ impl Children {
             _ if of == 1 => self.iter(),
             Self::Whole(t) if n == 0 => Box::new(t.iter()),
             Self::Whole(_) => Box::new(std::iter::empty()),
-            Self::Split { parts, .. } => Box::new(parts.get(n).into_iter().flat_map(HashTable::iter)),
+            Self::Split { parts, .. } => {
+                Box::new(parts.get(n).into_iter().flat_map(HashTable::iter))
+            }
         }
     }
 

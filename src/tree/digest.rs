@@ -25,7 +25,10 @@ fn stat_bytes(s: &StatPersisted) -> [u8; 60] {
     for (to, v) in out.chunks_exact_mut(8).zip(longs) {
         to.copy_from_slice(&v.to_be_bytes());
     }
-    for (to, v) in out[40..52].chunks_exact_mut(4).zip([s.version, s.cversion, s.aversion]) {
+    for (to, v) in out[40..52]
+        .chunks_exact_mut(4)
+        .zip([s.version, s.cversion, s.aversion])
+    {
         to.copy_from_slice(&v.to_be_bytes());
     }
     s.ephemeral_owner.encode(&mut SliceOut(&mut out[52..]));

@@ -48,7 +48,10 @@ impl Owned {
 
     /// Ephemerals of one session, sorted.
     pub(crate) fn of_session(&self, s: SessionId) -> Vec<Thin> {
-        self.by_session.get(&s).map(|p| p.iter().cloned().collect()).unwrap_or_default()
+        self.by_session
+            .get(&s)
+            .map(|p| p.iter().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// Sessions that own ephemerals, sorted.

@@ -90,7 +90,10 @@ impl Inbox {
             return false;
         }
         let mut items = self.items.lock();
-        debug_assert!(items.back().is_none_or(|b| b.zxid() <= item.zxid()), "sorted by zxid");
+        debug_assert!(
+            items.back().is_none_or(|b| b.zxid() <= item.zxid()),
+            "sorted by zxid"
+        );
         items.push_back(item);
         self.len.store(items.len(), Ordering::Release);
         items.len() == 1
@@ -179,7 +182,9 @@ impl Inbox {
     /// Forgets watches on a path; the change in Apache's table entries.
     pub(crate) fn unwatch(&self, path: &[u8], modes: Modes) -> i64 {
         let mut watched = self.watched.lock();
-        let Some(now) = watched.get_mut(path) else { return 0 };
+        let Some(now) = watched.get_mut(path) else {
+            return 0;
+        };
         let before = now.table_entries();
         *now = now.without(modes);
         let change = now.table_entries() - before;
@@ -218,7 +223,11 @@ mod tests {
 
     #[test]
     fn identities_are_kept_once() {
-        let inbox = Inbox::new(ConnId(1), vec![Id::new("ip", "127.0.0.1")], Arc::new(|_, _| true));
+        let inbox = Inbox::new(
+            ConnId(1),
+            vec![Id::new("ip", "127.0.0.1")],
+            Arc::new(|_, _| true),
+        );
         inbox.add_identity(Id::new("digest", "a:b"));
         inbox.add_identity(Id::new("digest", "a:b"));
         assert_eq!(inbox.identities().len(), 2);

@@ -22,7 +22,8 @@ pub(crate) struct LockSet {
 impl LockSet {
     /// Adds the shard of a stored path.
     pub(crate) fn add(&mut self, tree: &DataTree, stored_path: &str) {
-        self.indexes.push(DataTree::shard_of(tree.hash(stored_path)));
+        self.indexes
+            .push(DataTree::shard_of(tree.hash(stored_path)));
     }
 
     /// Takes every shard.
@@ -50,14 +51,30 @@ impl<'t> Locked<'t> {
             set.indexes.sort_unstable();
             set.indexes.dedup();
         }
-        let guards = set.indexes.iter().map(|&i| (i, tree.shards[i].nodes.write())).collect();
+        let guards = set
+            .indexes
+            .iter()
+            .map(|&i| (i, tree.shards[i].nodes.write()))
+            .collect();
         let track_digest = track_digest && tree.options.digest;
-        Self { tree, guards, digest_delta: 0, track_digest }
+        Self {
+            tree,
+            guards,
+            digest_delta: 0,
+            track_digest,
+        }
     }
 
     /// Locks everything.
     pub(crate) fn all(tree: &'t DataTree) -> Self {
-        Self::new(tree, LockSet { all: true, ..LockSet::default() }, true)
+        Self::new(
+            tree,
+            LockSet {
+                all: true,
+                ..LockSet::default()
+            },
+            true,
+        )
     }
 
     fn nodes(&mut self, hash: u64) -> &mut Nodes {
@@ -119,10 +136,15 @@ impl<'t> Locked<'t> {
             let parent = path::parent(p.text());
             let state = &tree.state;
             let parent_hash = tree.hash(parent);
-            let Some(q) = self.nodes(parent_hash).get_mut(parent_hash, parent.as_bytes()) else {
+            let Some(q) = self
+                .nodes(parent_hash)
+                .get_mut(parent_hash, parent.as_bytes())
+            else {
                 return false;
             };
-            q.children.get_or_insert_default().insert(hash, p.clone(), state);
+            q.children
+                .get_or_insert_default()
+                .insert(hash, p.clone(), state);
         }
         let size = p.len() + data.as_ref().map_or(0, |d| d.len());
         let node = Znode::new(p.clone(), data, acl, stat);
@@ -140,7 +162,9 @@ impl<'t> Locked<'t> {
         let hash = tree.hash(stored_path);
         let parent = path::parent(stored_path);
         let parent_hash = tree.hash(parent);
-        if let Some(q) = self.nodes(parent_hash).get_mut(parent_hash, parent.as_bytes())
+        if let Some(q) = self
+            .nodes(parent_hash)
+            .get_mut(parent_hash, parent.as_bytes())
             && let Some(c) = &mut q.children
         {
             c.remove(hash, stored_path.as_bytes());
@@ -148,7 +172,9 @@ impl<'t> Locked<'t> {
                 q.children = None;
             }
         }
-        let node = self.nodes(hash).remove(hash, stored_path.as_bytes(), &tree.state)?;
+        let node = self
+            .nodes(hash)
+            .remove(hash, stored_path.as_bytes(), &tree.state)?;
         self.digest_delta = self.digest_delta.wrapping_sub(self.digest_of(&node));
         tree.owned.remove(node.owner(), &node.path);
         tree.acls.release(node.acl);
@@ -160,7 +186,9 @@ impl<'t> Locked<'t> {
 
     /// Replaces data outside any transaction: quota bookkeeping.
     pub(crate) fn overwrite(&mut self, stored_path: &str, data: Thin) {
-        let Some(node) = self.get(stored_path) else { return };
+        let Some(node) = self.get(stored_path) else {
+            return;
+        };
         let change = data.len() as i64 - node.data_len() as i64;
         node.data = Some(data);
         self.tree.data_size.fetch_add(change, Ordering::Relaxed);
@@ -171,7 +199,9 @@ impl<'t> Locked<'t> {
         let (mut count, mut bytes) = (0, 0);
         let mut left = vec![Thin::new(stored_root.as_bytes())];
         while let Some(p) = left.pop() {
-            let Some(node) = self.get(p.text()) else { continue };
+            let Some(node) = self.get(p.text()) else {
+                continue;
+            };
             count += 1;
             bytes += node.data_len() as i64;
             left.extend(node.children.iter().flat_map(|c| c.iter().cloned()));

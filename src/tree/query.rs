@@ -68,7 +68,8 @@ impl DataTree {
     fn register(&self, shard: &Shard, p: &Thin, inbox: &Arc<Inbox>, modes: Modes) {
         let mut watches = shard.watches.lock();
         watches.add(p, inbox, modes);
-        self.watches.fetch_add(inbox.watch(p, modes), Ordering::Relaxed);
+        self.watches
+            .fetch_add(inbox.watch(p, modes), Ordering::Relaxed);
     }
 
     /// exists: the watch is set whether or not the node is there.
@@ -85,10 +86,8 @@ impl DataTree {
                 return Err(Code::NoAuth);
             }
             if let Some(inbox) = watch {
-                let key = node.map_or_else(
-                    || Thin::new(path::stored(p).as_bytes()),
-                    |n| n.path.clone(),
-                );
+                let key =
+                    node.map_or_else(|| Thin::new(path::stored(p).as_bytes()), |n| n.path.clone());
                 self.register(shard, &key, inbox, Modes::DATA);
             }
             node.map(Znode::visible).ok_or(Code::NoNode)
@@ -187,14 +186,17 @@ impl DataTree {
         }
         let mut table = self.recursive.write();
         table.add(&key, inbox, Modes::RECURSIVE);
-        self.watches.fetch_add(inbox.watch(&key, Modes::RECURSIVE), Ordering::Relaxed);
+        self.watches
+            .fetch_add(inbox.watch(&key, Modes::RECURSIVE), Ordering::Relaxed);
         self.applied()
     }
 
     /// True when the connection has one of `modes` at exactly `p`.
     pub fn has_watch(&self, p: &str, inbox: &Inbox, modes: Modes) -> bool {
         let watched = inbox.watched.lock();
-        watched.get(path::stored(p).as_bytes()).is_some_and(|m| m.has(modes))
+        watched
+            .get(path::stored(p).as_bytes())
+            .is_some_and(|m| m.has(modes))
     }
 
     /// removeWatches; false when there was nothing to remove.
@@ -204,11 +206,17 @@ impl DataTree {
         }
         let p = path::stored(p);
         let _nodes = self.shard(self.hash(p)).nodes.read();
-        self.shard(self.hash(p)).watches.lock().remove(p.as_bytes(), inbox.id, modes);
+        self.shard(self.hash(p))
+            .watches
+            .lock()
+            .remove(p.as_bytes(), inbox.id, modes);
         if modes.has(Modes::RECURSIVE) {
-            self.recursive.write().remove(p.as_bytes(), inbox.id, Modes::RECURSIVE);
+            self.recursive
+                .write()
+                .remove(p.as_bytes(), inbox.id, Modes::RECURSIVE);
         }
-        self.watches.fetch_add(inbox.unwatch(p.as_bytes(), modes), Ordering::Relaxed);
+        self.watches
+            .fetch_add(inbox.unwatch(p.as_bytes(), modes), Ordering::Relaxed);
         true
     }
 
@@ -247,27 +255,40 @@ impl DataTree {
                 Some(_) => arm(p, Modes::CHILD),
             }
         }
-        lists.persistent.iter().for_each(|p| arm(p, Modes::PERSISTENT));
+        lists
+            .persistent
+            .iter()
+            .for_each(|p| arm(p, Modes::PERSISTENT));
         let mut recursive = self.recursive.write();
         for p in &lists.recursive {
             let key = Thin::new(path::stored(p).as_bytes());
             recursive.add(&key, inbox, Modes::RECURSIVE);
-            self.watches.fetch_add(inbox.watch(&key, Modes::RECURSIVE), Ordering::Relaxed);
+            self.watches
+                .fetch_add(inbox.watch(&key, Modes::RECURSIVE), Ordering::Relaxed);
         }
         (events, self.applied())
     }
 
     fn read_all(&self) -> ReadShards<'_> {
-        let guards = self.shards.iter().enumerate().map(|(i, s)| (i, s.nodes.read())).collect();
+        let guards = self
+            .shards
+            .iter()
+            .enumerate()
+            .map(|(i, s)| (i, s.nodes.read()))
+            .collect();
         ReadShards { tree: self, guards }
     }
 
     fn read_shards<'p>(&self, paths: impl Iterator<Item = &'p str>) -> ReadShards<'_> {
-        let mut indexes: Vec<usize> =
-            paths.map(|p| Self::shard_of(self.hash(path::stored(p)))).collect();
+        let mut indexes: Vec<usize> = paths
+            .map(|p| Self::shard_of(self.hash(path::stored(p))))
+            .collect();
         indexes.sort_unstable();
         indexes.dedup();
-        let guards = indexes.into_iter().map(|i| (i, self.shards[i].nodes.read())).collect();
+        let guards = indexes
+            .into_iter()
+            .map(|i| (i, self.shards[i].nodes.read()))
+            .collect();
         ReadShards { tree: self, guards }
     }
 }
@@ -303,12 +324,18 @@ pub struct WatchLists<'p> {
 
 impl<'p> WatchLists<'p> {
     fn paths(&self) -> impl Iterator<Item = &'p str> {
-        [&self.data, &self.exist, &self.child, &self.persistent].into_iter().flatten().copied()
+        [&self.data, &self.exist, &self.child, &self.persistent]
+            .into_iter()
+            .flatten()
+            .copied()
     }
 }
 
 fn child_paths(node: &Znode) -> Vec<Thin> {
-    node.children.as_ref().map(|c| c.iter().cloned().collect()).unwrap_or_default()
+    node.children
+        .as_ref()
+        .map(|c| c.iter().cloned().collect())
+        .unwrap_or_default()
 }
 
 /// Read locks on several shards, ascending.
@@ -356,7 +383,11 @@ impl DataTree {
         }
         for (p, w) in self.recursive.read().iter() {
             w.for_each(|inbox, modes| {
-                let counted = inbox.watched.lock().get(p.bytes()).is_some_and(|m| m.has(data));
+                let counted = inbox
+                    .watched
+                    .lock()
+                    .get(p.bytes())
+                    .is_some_and(|m| m.has(data));
                 if modes.has(Modes::RECURSIVE) && !counted {
                     f(path::shown(p.text()), inbox);
                 }

@@ -56,7 +56,10 @@ impl QuotaRoots {
 ///
 /// Differs: Apache fails while applying that last one, and dies of it on every start.
 pub fn root_of_node<'p>(p: &'p str, name: &str) -> Option<&'p str> {
-    let root = p.strip_prefix(PREFIX)?.strip_suffix(name)?.strip_suffix('/')?;
+    let root = p
+        .strip_prefix(PREFIX)?
+        .strip_suffix(name)?
+        .strip_suffix('/')?;
     (!root.is_empty()).then_some(root)
 }
 
@@ -85,7 +88,12 @@ pub struct StatsTrack {
 
 impl Default for StatsTrack {
     fn default() -> Self {
-        Self { count: -1, bytes: -1, count_hard: -1, bytes_hard: -1 }
+        Self {
+            count: -1,
+            bytes: -1,
+            count_hard: -1,
+            bytes_hard: -1,
+        }
     }
 }
 
@@ -112,7 +120,11 @@ impl StatsTrack {
 
     /// The usage of a subtree, without hard limits.
     pub fn usage(count: i64, bytes: i64) -> Self {
-        Self { count, bytes, ..Self::default() }
+        Self {
+            count,
+            bytes,
+            ..Self::default()
+        }
     }
 }
 
@@ -151,9 +163,18 @@ mod tests {
 
     #[test]
     fn quota_nodes_name_their_root() {
-        assert_eq!(root_of_node("/zookeeper/quota/a/b/zookeeper_limits", LIMITS), Some("/a/b"));
-        assert_eq!(root_of_node("/zookeeper/quota/zookeeper_limits", LIMITS), None);
-        assert_eq!(root_of_node("/zookeeper1/quota/a/zookeeper_limits", LIMITS), None);
+        assert_eq!(
+            root_of_node("/zookeeper/quota/a/b/zookeeper_limits", LIMITS),
+            Some("/a/b")
+        );
+        assert_eq!(
+            root_of_node("/zookeeper/quota/zookeeper_limits", LIMITS),
+            None
+        );
+        assert_eq!(
+            root_of_node("/zookeeper1/quota/a/zookeeper_limits", LIMITS),
+            None
+        );
     }
 
     #[test]
@@ -163,7 +184,10 @@ mod tests {
         assert_eq!(plain.to_string(), "count=3,bytes=10");
         let hard = StatsTrack::parse(b"count=-1,bytes=-1=;byteHardLimit=5;countHardLimit=2");
         assert_eq!((hard.bytes_hard, hard.count_hard), (5, 2));
-        assert_eq!(hard.to_string(), "count=-1,bytes=-1=;byteHardLimit=5;countHardLimit=2");
+        assert_eq!(
+            hard.to_string(),
+            "count=-1,bytes=-1=;byteHardLimit=5;countHardLimit=2"
+        );
         assert_eq!(StatsTrack::parse(b"rubbish"), StatsTrack::default());
     }
 }

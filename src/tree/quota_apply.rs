@@ -31,14 +31,19 @@ impl Applier<'_, '_> {
 
     fn charge(&mut self, p: &str, count: i64, bytes: i64) {
         let tree = self.locked.tree;
-        let Some(root) = tree.quotas.read().root_of(p).map(str::to_owned) else { return };
+        let Some(root) = tree.quotas.read().root_of(p).map(str::to_owned) else {
+            return;
+        };
         let stats = stats_path(&root);
         // A quota that came up inside this multi may lie outside the shards it holds.
-        let Some(node) = self.locked.get(&stats) else { return };
+        let Some(node) = self.locked.get(&stats) else {
+            return;
+        };
         let mut usage = StatsTrack::parse(node.data.as_deref().unwrap_or_default());
         usage.count = usage.count.saturating_add(count);
         usage.bytes = usage.bytes.saturating_add(bytes);
-        self.locked.overwrite(&stats, Thin::new(usage.to_string().as_bytes()));
+        self.locked
+            .overwrite(&stats, Thin::new(usage.to_string().as_bytes()));
     }
 }
 
@@ -54,7 +59,9 @@ pub(super) fn rebuild(tree: &DataTree) {
     let mut locked = Locked::all(tree);
     let mut left = vec![Thin::new(super::quota::PREFIX.as_bytes())];
     while let Some(p) = left.pop() {
-        let Some(node) = locked.get(p.text()) else { continue };
+        let Some(node) = locked.get(p.text()) else {
+            continue;
+        };
         match &node.children {
             Some(c) => left.extend(c.iter().cloned()),
             None if path::name(p.text()) == LIMITS => {
@@ -72,14 +79,19 @@ impl DataTree {
     /// Every quota: its root, limits and usage.
     pub fn all_quotas(&self) -> Vec<(String, StatsTrack, StatsTrack)> {
         let roots = self.quotas.read().all();
-        roots.iter().filter_map(|root| self.quota_for(root.text())).collect()
+        roots
+            .iter()
+            .filter_map(|root| self.quota_for(root.text()))
+            .collect()
     }
 
     /// Limits and usage of the quota that covers `p`, if it has one.
     pub fn quota_for(&self, p: &str) -> Option<(String, StatsTrack, StatsTrack)> {
         let root = self.quotas.read().root_of(p).map(str::to_owned)?;
         let read = |p: &str| {
-            self.with_node(p, |n| StatsTrack::parse(n.data.as_deref().unwrap_or_default()))
+            self.with_node(p, |n| {
+                StatsTrack::parse(n.data.as_deref().unwrap_or_default())
+            })
         };
         let limits = read(&limits_path(&root))?;
         let usage = read(&stats_path(&root)).unwrap_or_default();

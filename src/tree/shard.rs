@@ -15,16 +15,21 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     pub(crate) fn get(&self, hash: u64, path: &[u8]) -> Option<&Znode> {
-        self.table.find(hash, |n| n.path.bytes() == path).map(|n| &**n)
+        self.table
+            .find(hash, |n| n.path.bytes() == path)
+            .map(|n| &**n)
     }
 
     pub(crate) fn get_mut(&mut self, hash: u64, path: &[u8]) -> Option<&mut Znode> {
-        self.table.find_mut(hash, |n| n.path.bytes() == path).map(|n| &mut **n)
+        self.table
+            .find_mut(hash, |n| n.path.bytes() == path)
+            .map(|n| &mut **n)
     }
 
     /// Adds a node that is not there yet.
     pub(crate) fn insert(&mut self, hash: u64, node: Box<Znode>, state: &PathState) {
-        self.table.insert_unique(hash, node, |n| hash_bytes(state, &n.path));
+        self.table
+            .insert_unique(hash, node, |n| hash_bytes(state, &n.path));
     }
 
     pub(crate) fn remove(
@@ -33,11 +38,15 @@ impl Nodes {
         path: &[u8],
         state: &PathState,
     ) -> Option<Box<Znode>> {
-        let found = self.table.find_entry(hash, |n| n.path.bytes() == path).ok()?;
+        let found = self
+            .table
+            .find_entry(hash, |n| n.path.bytes() == path)
+            .ok()?;
         let (node, _) = found.remove();
         // Give memory back when most of a once large shard is gone.
         if self.table.capacity() > 4096 && self.table.len() < self.table.capacity() / 8 {
-            self.table.shrink_to(self.table.len() * 2, |n| hash_bytes(state, &n.path));
+            self.table
+                .shrink_to(self.table.len() * 2, |n| hash_bytes(state, &n.path));
         }
         Some(node)
     }

@@ -26,7 +26,10 @@ pub struct Loader {
 impl Loader {
     /// An empty tree to fill.
     pub fn new(options: TreeOptions) -> Self {
-        Self { tree: DataTree::empty(options), unresolved: 0 }
+        Self {
+            tree: DataTree::empty(options),
+            unresolved: 0,
+        }
     }
 
     /// Enters an ACL list under its stored id.
@@ -73,7 +76,10 @@ impl Loader {
         quota_apply::rebuild(&self.tree);
         self.tree.set_loaded(zxid);
         let digest = self.tree.digest().digest;
-        self.tree.set_digest(DigestAt { zxid: Zxid::ZERO, digest });
+        self.tree.set_digest(DigestAt {
+            zxid: Zxid::ZERO,
+            digest,
+        });
         self.tree
     }
 }
@@ -107,13 +113,24 @@ impl DataTree {
     /// Begins a walk. Called by the writer between transactions, so that the ACL map and the zxid
     /// belong together.
     pub fn walk_start(&self) -> WalkStart {
-        let mut acls: Vec<(i64, super::AclList)> =
-            self.acls.all().into_iter().map(|(id, l)| (id.stored(), l)).collect();
+        let mut acls: Vec<(i64, super::AclList)> = self
+            .acls
+            .all()
+            .into_iter()
+            .map(|(id, l)| (id.stored(), l))
+            .collect();
         let nothing = acls.last().map_or(1, |(id, _)| id + 1);
-        let none = Acl { perms: crate::base::Perms(0), id: crate::base::Id::anyone() };
+        let none = Acl {
+            perms: crate::base::Perms(0),
+            id: crate::base::Id::anyone(),
+        };
         let zxid = self.applied();
         acls.push((nothing, vec![none].into()));
-        WalkStart { zxid, acls, nothing }
+        WalkStart {
+            zxid,
+            acls,
+            nothing,
+        }
     }
 
     /// Calls `f` for every node, parents first, one short read lock at a time. Nodes created after
@@ -127,7 +144,11 @@ impl DataTree {
         mut f: impl FnMut(&NodeImage) -> Result<(), E>,
     ) -> Result<(), E> {
         let known = |id: i64| {
-            id == -1 || start.acls.binary_search_by_key(&id, |(known, _)| *known).is_ok()
+            id == -1
+                || start
+                    .acls
+                    .binary_search_by_key(&id, |(known, _)| *known)
+                    .is_ok()
         };
         let mut left = vec![Thin::new(b"")];
         while let Some(p) = left.pop() {
@@ -140,7 +161,9 @@ impl DataTree {
                 };
                 (image, n.children.as_ref().map_or(0, |c| c.parts()))
             });
-            let Some((mut image, parts)) = seen else { continue };
+            let Some((mut image, parts)) = seen else {
+                continue;
+            };
             if image.stat.czxid > start.zxid.0 {
                 continue;
             }

@@ -102,10 +102,23 @@ impl DataTree {
         let empty = Some(Thin::new(b""));
         let mut locked = Locked::all(&tree);
         locked.put(Thin::new(b""), empty.clone(), AclId::OPEN, &zero);
-        locked.put(Thin::new(RESERVED[0].as_bytes()), empty.clone(), AclId::OPEN, &zero);
-        locked.put(Thin::new(RESERVED[1].as_bytes()), empty.clone(), AclId::OPEN, &zero);
+        locked.put(
+            Thin::new(RESERVED[0].as_bytes()),
+            empty.clone(),
+            AclId::OPEN,
+            &zero,
+        );
+        locked.put(
+            Thin::new(RESERVED[1].as_bytes()),
+            empty.clone(),
+            AclId::OPEN,
+            &zero,
+        );
         let read_only = tree.acls.add(&Acl::read_only());
-        let config = StatPersisted { aversion: -1, ..zero };
+        let config = StatPersisted {
+            aversion: -1,
+            ..zero
+        };
         locked.put(Thin::new(RESERVED[2].as_bytes()), empty, read_only, &config);
         drop(locked);
         tree
@@ -253,7 +266,8 @@ impl DataTree {
             if modes.has(super::watch::Modes::RECURSIVE) {
                 self.recursive.write().remove(&p, inbox.id, modes);
             }
-            self.watches.fetch_sub(modes.table_entries(), Ordering::Relaxed);
+            self.watches
+                .fetch_sub(modes.table_entries(), Ordering::Relaxed);
         }
     }
 }

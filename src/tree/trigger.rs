@@ -76,10 +76,16 @@ impl Applier<'_, '_> {
 
     fn trigger_children_changed(&mut self, parent: &str, acl: Option<AclId>) {
         let told = self.collect_child(parent);
-        self.tell(&told, &[], EventType::ChildrenChanged, parent, |a| match acl {
-            Some(acl) => a.guard(acl),
-            None => Guard::Nobody,
-        });
+        self.tell(
+            &told,
+            &[],
+            EventType::ChildrenChanged,
+            parent,
+            |a| match acl {
+                Some(acl) => a.guard(acl),
+                None => Guard::Nobody,
+            },
+        );
     }
 
     /// Everyone registered at exactly `p` in the data table, and everyone with a recursive watch on

@@ -73,7 +73,9 @@ impl Watchers {
                 *self = Self::Many(Box::new(many));
             }
             Self::Many(all) => {
-                let entry = all.entry(inbox.id).or_insert_with(|| (inbox.clone(), Modes(0)));
+                let entry = all
+                    .entry(inbox.id)
+                    .or_insert_with(|| (inbox.clone(), Modes(0)));
                 entry.1 = entry.1.with(modes);
             }
         }
@@ -140,13 +142,18 @@ impl WatchTable {
         match self.by_path.get_mut(path.bytes()) {
             Some(w) => w.add(inbox, modes),
             None => {
-                self.by_path.insert(path.clone(), Watchers::One(inbox.clone(), modes));
+                self.by_path
+                    .insert(path.clone(), Watchers::One(inbox.clone(), modes));
             }
         }
     }
 
     pub(crate) fn remove(&mut self, path: &[u8], conn: ConnId, modes: Modes) {
-        if self.by_path.get_mut(path).is_some_and(|w| w.remove(conn, modes)) {
+        if self
+            .by_path
+            .get_mut(path)
+            .is_some_and(|w| w.remove(conn, modes))
+        {
             self.by_path.remove(path);
             self.shrink();
         }
@@ -159,7 +166,11 @@ impl WatchTable {
         shot: Modes,
         f: impl FnMut(&Arc<Inbox>),
     ) {
-        if self.by_path.get_mut(path).is_some_and(|w| w.fire(modes, shot, f)) {
+        if self
+            .by_path
+            .get_mut(path)
+            .is_some_and(|w| w.fire(modes, shot, f))
+        {
             self.by_path.remove(path);
             self.shrink();
         }
@@ -192,7 +203,12 @@ pub fn event_frame(kind: EventType, zxid: Zxid, path: &str) -> Arc<[u8]> {
     out.int(0);
     reply_header(&mut out, XID_NOTIFICATION, zxid.0, 0);
     let path = Some(path::shown(path).into());
-    WatcherEvent { kind: kind as i32, state: STATE_SYNC_CONNECTED, path }.encode(&mut out);
+    WatcherEvent {
+        kind: kind as i32,
+        state: STATE_SYNC_CONNECTED,
+        path,
+    }
+    .encode(&mut out);
     let len = (out.len() - 4) as u32;
     out[..4].copy_from_slice(&len.to_be_bytes());
     out.into()
@@ -226,10 +242,17 @@ mod tests {
         t.add(&p, &a, Modes::PERSISTENT);
         t.add(&p, &b, Modes::DATA);
         let mut told = Vec::new();
-        t.fire(b"/p", Modes::DATA.with(Modes::PERSISTENT), Modes::DATA, |i| told.push(i.id));
+        t.fire(
+            b"/p",
+            Modes::DATA.with(Modes::PERSISTENT),
+            Modes::DATA,
+            |i| told.push(i.id),
+        );
         told.sort();
         assert_eq!(told, [ConnId(1), ConnId(2)]);
-        t.fire(b"/p", Modes::DATA, Modes::DATA, |i| panic!("{i:?} has no one-shot left"));
+        t.fire(b"/p", Modes::DATA, Modes::DATA, |i| {
+            panic!("{i:?} has no one-shot left")
+        });
         t.remove(b"/p", ConnId(1), Modes::ALL);
         assert!(t.is_empty());
     }
@@ -245,6 +268,9 @@ mod tests {
     fn golden_event_frame() {
         let f = event_frame(EventType::Created, Zxid(5), "");
         assert_eq!(f[..8], [0, 0, 0, 29, 255, 255, 255, 255]);
-        assert_eq!(f[f.len() - 13..], [0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, b'/']);
+        assert_eq!(
+            f[f.len() - 13..],
+            [0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, b'/']
+        );
     }
 }

@@ -54,14 +54,21 @@ impl<P> Broadcast<P> {
     /// # Panics
     /// When its zxid is not the next one: zxids of an epoch have no gaps.
     pub fn propose(&mut self, zxid: Zxid, payload: P) {
-        assert_eq!(Some(zxid), self.next_zxid(), "proposals take zxids in order");
+        assert_eq!(
+            Some(zxid),
+            self.next_zxid(),
+            "proposals take zxids in order"
+        );
         self.last_proposed = zxid;
         self.outstanding.push_back(Proposal { zxid, payload });
     }
 
     /// Enters something that is released when all before it is committed, and is not logged.
     pub fn wait(&mut self, payload: P) {
-        self.outstanding.push_back(Proposal { zxid: self.last_proposed, payload });
+        self.outstanding.push_back(Proposal {
+            zxid: self.last_proposed,
+            payload,
+        });
     }
 
     /// `server` has everything up to `zxid` on stable storage.
@@ -119,7 +126,11 @@ mod tests {
     fn waiters_keep_their_place() {
         let mut b = Broadcast::new(QuorumVerifier::alone(ME), Zxid(7));
         b.wait('w');
-        assert_eq!(b.take_committed().map(|p| p.payload), Some('w'), "nothing before it");
+        assert_eq!(
+            b.take_committed().map(|p| p.payload),
+            Some('w'),
+            "nothing before it"
+        );
         b.propose(Zxid(8), 'a');
         b.wait('x');
         assert!(b.take_committed().is_none());
