@@ -45,7 +45,10 @@ def run(ctx):
         env=ctx.environment(
             CARGO_TARGET_DIR=os.path.join(ctx.compat, "crate", "target"),
             CARGO_TERM_COLOR="never",
+            RUST_BACKTRACE="0",
             RUST_LOG="off",
+            # a test waits for a line of the log
+            ZK_LOG_LEVEL="INFO",
         ),
     )
     words = {"ok": "pass", "FAILED": "fail", "ignored": "skip"}
