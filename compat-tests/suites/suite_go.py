@@ -8,6 +8,6 @@ PARTS = ("go",)
 
 
 def run(ctx):
-    with ctx.server() as server:
+    with ctx.server(properties=["zookeeper.extendedTypesEnabled=true"]) as server:
         program = os.path.join(ctx.compat, "bin", "go-client")
         run_program(ctx, [program, server.address], 180, server)
