@@ -1,0 +1,60 @@
+"""Running a test suite that comes in a Python package."""
+
+import json
+import os
+import threading
+
+
+def run_pytest(ctx, arguments, timeout, workers, **environment):
+    """Runs pytest with our plugin and reports each test as it ends."""
+    path = os.path.join(ctx.results, ctx.suite + ".jsonl")
+    open(path, "w").close()
+    environment.update(
+        PYTHONPATH=os.path.join(ctx.tests, "lib"),
+        PYTHONDONTWRITEBYTECODE="1",
+        COMPAT_RESULTS=path,
+        COMPAT_LEFT_OUT=json.dumps(ctx.expect.left_out()),
+    )
+    command = [ctx.python, "-m", "pytest", "-p", "compat_pytest", "-p", "no:cacheprovider"]
+    command += ["-c", os.devnull, "--rootdir", ctx.compat, "-q"]
+    if workers > 1:
+        command += ["-n", str(workers), "--dist", "worksteal"]
+    if ctx.only:
+        command += ["-k", ctx.only]
+    reader = _Reader(path, ctx.report)
+    ended = threading.Event()
+
+    def follow():
+        while not ended.wait(0.5):
+            reader.read()
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        status = ctx.run(command + arguments, timeout, env=ctx.environment(**environment))
+    finally:
+        ended.set()
+        follower.join()
+        reader.read()
+    # 0 passed, 1 some failed (reported one by one), 5 none selected
+    if status not in (None, 0, 1, 5):
+        ctx.report.add("%s: pytest" % ctx.suite, "fail", ctx.log_tail())
+
+
+class _Reader:
+    """Takes over what the plugin wrote since the last time; a test counts once."""
+
+    def __init__(self, path, report):
+        self.path, self.report, self.offset, self.seen = path, report, 0, set()
+
+    def read(self):
+        with open(self.path, "rb") as f:
+            f.seek(self.offset)
+            data = f.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        for line in whole.splitlines():
+            name, outcome, detail = json.loads(line)
+            if name not in self.seen:
+                self.seen.add(name)
+                self.report.add(name, outcome, detail)
