@@ -124,7 +124,11 @@ pub fn show_ranges(numbers: &[usize]) -> String {
         }
     }
     let show = |(from, to): &(usize, usize)| {
-        if from == to { from.to_string() } else { format!("{from}-{to}") }
+        if from == to {
+            from.to_string()
+        } else {
+            format!("{from}-{to}")
+        }
     };
     parts.iter().map(show).collect::<Vec<_>>().join(",")
 }

@@ -118,7 +118,10 @@ impl<'a> Dec<'a> {
         if usize::try_from(n).map_err(|_| Short(what))? > self.rest.len() {
             return Err(Short(what));
         }
-        (0..n).map(|_| each(self)).collect::<Result<Vec<T>, Short>>().map(Some)
+        (0..n)
+            .map(|_| each(self))
+            .collect::<Result<Vec<T>, Short>>()
+            .map(Some)
     }
 }
 
@@ -138,7 +141,9 @@ pub fn session_password(session_id: i64) -> [u8; 16] {
 
 /// Shows a string or buffer on one line: text where it is text, escapes elsewhere, long values cut.
 pub fn show(v: &Bytes) -> String {
-    let Some(bytes) = v else { return "null".to_owned() };
+    let Some(bytes) = v else {
+        return "null".to_owned();
+    };
     let mut out = String::from("\"");
     for c in String::from_utf8_lossy(&bytes[..bytes.len().min(120)]).chars() {
         out.extend(c.escape_debug());
@@ -160,7 +165,10 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Checks of this file, run by `selftest` (a target with its own `main` has no `#[test]`).
 pub fn check() {
-    assert_eq!(hex(&session_password(1)), "054cc74a37327db215e702e20c73f005");
+    assert_eq!(
+        hex(&session_password(1)),
+        "054cc74a37327db215e702e20c73f005"
+    );
     assert_eq!(
         hex(&session_password(0x1000_abcd_ef01_2345)),
         "f7957c6bf47902042961099bf0189b16"

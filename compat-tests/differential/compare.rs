@@ -29,14 +29,27 @@ pub fn differences(apache: &Outcome, ours: &Outcome, tally: &mut Tally) -> Vec<P
 
 /// What was seen at one place; nothing when the place does not occur.
 pub fn at(outcome: &Outcome, place: Place) -> &[Seen] {
-    outcome.iter().find(|(p, _)| *p == place).map_or(&[], |(_, seen)| seen)
+    outcome
+        .iter()
+        .find(|(p, _)| *p == place)
+        .map_or(&[], |(_, seen)| seen)
 }
 
 fn plain_utf8(seen: &Seen) -> Seen {
     match seen {
-        Seen::Reply { xid, zxid, err, body } => {
+        Seen::Reply {
+            xid,
+            zxid,
+            err,
+            body,
+        } => {
             let body = body.iter().map(plain_value).collect();
-            Seen::Reply { xid: *xid, zxid: *zxid, err: *err, body }
+            Seen::Reply {
+                xid: *xid,
+                zxid: *zxid,
+                err: *err,
+                body,
+            }
         }
         other => other.clone(),
     }
@@ -57,7 +70,16 @@ fn join_surrogates(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let [first, tail @ ..] = rest {
-        if let [0xed, b @ 0xa0..=0xaf, c, 0xed, e @ 0xb0..=0xbf, f, after @ ..] = rest {
+        if let [
+            0xed,
+            b @ 0xa0..=0xaf,
+            c,
+            0xed,
+            e @ 0xb0..=0xbf,
+            f,
+            after @ ..,
+        ] = rest
+        {
             let half = |hi: u8, lo: u8| (u32::from(hi & 0x0f) << 6) | u32::from(lo & 0x3f);
             let code = 0x1_0000 + (half(*b, *c) << 10) + (half(*e, *f) & 0x3ff);
             if let Some(c) = char::from_u32(code) {
@@ -75,7 +97,10 @@ fn join_surrogates(bytes: &[u8]) -> Vec<u8> {
 /// Checks of this file, run by `selftest`.
 pub fn check() {
     let grin = "a\u{1f600}b";
-    assert_eq!(join_surrogates(b"a\xed\xa0\xbd\xed\xb8\x80b"), grin.as_bytes());
+    assert_eq!(
+        join_surrogates(b"a\xed\xa0\xbd\xed\xb8\x80b"),
+        grin.as_bytes()
+    );
     assert_eq!(join_surrogates(grin.as_bytes()), grin.as_bytes());
     assert_eq!(join_surrogates(b"\xed\xa0\xbdx"), b"\xed\xa0\xbdx");
 }

@@ -28,7 +28,10 @@ impl Conn {
     pub fn open(addr: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::new() })
+        Ok(Self {
+            stream,
+            buffer: Vec::new(),
+        })
     }
 
     /// Sends bytes. A failure means the other side is gone, which the next read will report.
@@ -81,7 +84,11 @@ impl Conn {
     fn whole_frame(&mut self) -> Option<Got> {
         let head: [u8; 4] = self.buffer.get(..4)?.try_into().ok()?;
         let len = i32::from_be_bytes(head);
-        let Some(end) = usize::try_from(len).ok().filter(|n| *n <= MAX_FRAME).map(|n| n + 4) else {
+        let Some(end) = usize::try_from(len)
+            .ok()
+            .filter(|n| *n <= MAX_FRAME)
+            .map(|n| n + 4)
+        else {
             return Some(Got::BadLength(len));
         };
         let payload = self.buffer.get(4..end)?.to_vec();

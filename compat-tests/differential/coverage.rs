@@ -72,9 +72,10 @@ impl Coverage {
         ALL_CODES
             .iter()
             .filter(|code| {
-                !self.answers.keys().any(|(c, err)| {
-                    c == *code && (*err == 0 || only_refused.contains(code))
-                })
+                !self
+                    .answers
+                    .keys()
+                    .any(|(c, err)| c == *code && (*err == 0 || only_refused.contains(code)))
             })
             .filter_map(|code| name(*code))
             .collect()
@@ -86,13 +87,19 @@ impl Coverage {
         let mut codes: Vec<i32> = self.answers.keys().map(|(code, _)| *code).collect();
         codes.dedup();
         for code in codes {
-            let of_code = self.answers.range((code, i32::MIN)..=(code, i32::MAX)).rev();
+            let of_code = self
+                .answers
+                .range((code, i32::MIN)..=(code, i32::MAX))
+                .rev();
             let list: Vec<_> = of_code.map(|((_, err), n)| format!("{err} x{n}")).collect();
             let name = name(code).map_or_else(|| format!("opcode {code}"), str::to_owned);
             println!("  {name:22} {}", list.join(", "));
         }
         let show = |map: &BTreeMap<i32, usize>| {
-            map.iter().map(|(k, n)| format!("{k} x{n}")).collect::<Vec<_>>().join(", ")
+            map.iter()
+                .map(|(k, n)| format!("{k} x{n}"))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         println!("  inside multis          {}", show(&self.inner));
         println!("  events by type         {}", show(&self.events));

@@ -117,7 +117,10 @@ pub struct Tally(BTreeMap<&'static str, usize>);
 impl Tally {
     /// Counts one use. The id must be in the table.
     pub fn count(&mut self, id: &str) {
-        let entry = TABLE.iter().find(|d| d.id == id).expect("the id is in the table");
+        let entry = TABLE
+            .iter()
+            .find(|d| d.id == id)
+            .expect("the id is in the table");
         *self.0.entry(entry.id).or_default() += 1;
     }
 
@@ -126,7 +129,12 @@ impl Tally {
         println!("deviations on purpose:");
         for d in &TABLE {
             let times = self.0.get(d.id).copied().unwrap_or(0);
-            println!("  {:9} {:12} x{times:<5} apache: {}", d.id, format!("{:?}", d.how), d.apache);
+            println!(
+                "  {:9} {:12} x{times:<5} apache: {}",
+                d.id,
+                format!("{:?}", d.how),
+                d.apache
+            );
             println!("  {:30} ours: {}", "", d.ours);
         }
     }

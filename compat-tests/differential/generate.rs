@@ -3,7 +3,7 @@
 
 use crate::codec::{Enc, frame};
 use crate::model::Model;
-use crate::op::{CLOSE, Mangle, Op, PING, ZxidRef};
+use crate::op::{CLOSE, Op, PING, ZxidRef};
 use crate::ops::{KINDS, Maker, ends_connection};
 use crate::program::{Hello, HelloSession, Password, SLOTS, Slot, Step};
 use crate::quota::quota_step;
@@ -63,7 +63,11 @@ struct Generator<'a> {
 /// The whole program: a few steps to begin with, then `recipe.steps` random ones.
 pub fn generate(recipe: &Recipe<'_>) -> Vec<Step> {
     let weight = |(name, weight): &(&str, usize)| {
-        if recipe.without.iter().any(|w| w == name) { 0 } else { *weight }
+        if recipe.without.iter().any(|w| w == name) {
+            0
+        } else {
+            *weight
+        }
     };
     let mut generator = Generator {
         rng: Rng::new(recipe.seed),
@@ -90,13 +94,33 @@ impl Generator<'_> {
     fn prologue(&mut self) -> Vec<Step> {
         let mut steps: Vec<Step> = (0..3).map(|slot| self.new_session(slot)).collect();
         let path = s(&self.recipe.root);
-        let create = Op::Create { code: 1, path, data: s("root"), acl: open_acl(), flags: 0 };
-        steps.push(Step::Send { slot: 0, batch: vec![create], chunk: None });
+        let create = Op::Create {
+            code: 1,
+            path,
+            data: s("root"),
+            acl: open_acl(),
+            flags: 0,
+        };
+        steps.push(Step::Send {
+            slot: 0,
+            batch: vec![create],
+            chunk: None,
+        });
         for name in ["a", "b", "a/b", "a/b/c"] {
             let path = s(&format!("{}/{name}", self.recipe.root));
-            let create = Op::Create { code: 1, path, data: s("x"), acl: open_acl(), flags: 0 };
+            let create = Op::Create {
+                code: 1,
+                path,
+                data: s("x"),
+                acl: open_acl(),
+                flags: 0,
+            };
             self.model.apply(0, &create);
-            steps.push(Step::Send { slot: 0, batch: vec![create], chunk: None });
+            steps.push(Step::Send {
+                slot: 0,
+                batch: vec![create],
+                chunk: None,
+            });
         }
         steps
     }
@@ -113,14 +137,17 @@ impl Generator<'_> {
     }
 
     fn slots_in(&self, state: State) -> Vec<Slot> {
-        (0..SLOTS).filter(|slot| self.slots[*slot] == state).collect()
+        (0..SLOTS)
+            .filter(|slot| self.slots[*slot] == state)
+            .collect()
     }
 
     fn step(&mut self) -> Step {
         let connected = self.slots_in(State::Connected);
         if connected.len() < SLOTS && (connected.len() < 2 || self.rng.chance(12)) {
-            let others: Vec<Slot> =
-                (0..SLOTS).filter(|slot| self.slots[*slot] != State::Connected).collect();
+            let others: Vec<Slot> = (0..SLOTS)
+                .filter(|slot| self.slots[*slot] != State::Connected)
+                .collect();
             let slot = *self.rng.pick(&others);
             return self.connect(slot);
         }
@@ -141,7 +168,10 @@ impl Generator<'_> {
             "close" => self.send(slot, vec![Op::Bare { code: CLOSE }]),
             "expire" => {
                 self.end_session(slot);
-                Step::Expire { slot, keep_open: self.rng.chance(50) }
+                Step::Expire {
+                    slot,
+                    keep_open: self.rng.chance(50),
+                }
             }
             "garbage" => self.garbage(slot),
             "lonely" => self.lonely(),
@@ -203,18 +233,36 @@ impl Generator<'_> {
     fn bulk(&mut self, slot: Slot) -> Step {
         let mut base = crate::values::known_path(&mut self.rng, &self.model);
         let deep = self.rng.chance(50);
-        let flags = if deep { 0 } else { *self.rng.pick(&[0, 1, 2, 3]) };
+        let flags = if deep {
+            0
+        } else {
+            *self.rng.pick(&[0, 1, 2, 3])
+        };
         let mut batch = Vec::new();
         for n in 0..20 + self.rng.below(20) {
-            let path = if deep { format!("{base}/x") } else { format!("{base}/w{n}-") };
-            let op = Op::Create { code: 1, path: s(&path), data: None, acl: open_acl(), flags };
+            let path = if deep {
+                format!("{base}/x")
+            } else {
+                format!("{base}/w{n}-")
+            };
+            let op = Op::Create {
+                code: 1,
+                path: s(&path),
+                data: None,
+                acl: open_acl(),
+                flags,
+            };
             if deep {
                 base = path;
             }
             self.model.apply(slot, &op);
             batch.push(op);
         }
-        Step::Send { slot, batch, chunk: None }
+        Step::Send {
+            slot,
+            batch,
+            chunk: None,
+        }
     }
 
     // ---- connecting -------------------------------------------------------------------------
@@ -229,7 +277,9 @@ impl Generator<'_> {
     fn new_session(&mut self, slot: Slot) -> Step {
         self.slots[slot] = State::Connected;
         let mut hello = Hello::new(LONG_TIMEOUT_MS);
-        hello.read_only = *self.rng.pick(&[Some(0), Some(0), Some(0), Some(1), Some(7), None]);
+        hello.read_only = *self
+            .rng
+            .pick(&[Some(0), Some(0), Some(0), Some(1), Some(7), None]);
         hello.password = match self.rng.below(6) {
             0 => Password::Exact(None),
             1 => Password::Exact(Some(Vec::new())),
@@ -237,7 +287,12 @@ impl Generator<'_> {
             _ => hello.password,
         };
         hello.protocol = *self.rng.pick(&[0, 0, 0, 1, -1, i32::MAX]);
-        Step::Connect { slot, hello, take_over: false, then: self.opening() }
+        Step::Connect {
+            slot,
+            hello,
+            take_over: false,
+            then: self.opening(),
+        }
     }
 
     fn connect(&mut self, slot: Slot) -> Step {
@@ -288,7 +343,12 @@ impl Generator<'_> {
         }
         // A connection refused over its zxid is refused before the old one is looked at.
         let take_over = take_over && granted;
-        Step::Connect { slot, hello, take_over, then }
+        Step::Connect {
+            slot,
+            hello,
+            take_over,
+            then,
+        }
     }
 
     // ---- damage -----------------------------------------------------------------------------
@@ -316,27 +376,60 @@ impl Generator<'_> {
         match self.rng.below(10) {
             0..=3 => {
                 hello.timeout = *self.rng.pick(&[
-                    0, 1, -1, i32::MIN, i32::MAX, 99, 200, 201, 400, 1_000, 4_000_000, 3_600_001,
+                    0,
+                    1,
+                    -1,
+                    i32::MIN,
+                    i32::MAX,
+                    99,
+                    200,
+                    201,
+                    400,
+                    1_000,
+                    4_000_000,
+                    3_600_001,
                 ]);
                 hello.read_only = *self.rng.pick(&[Some(0), Some(1), Some(255), None]);
                 hello.password = Password::Exact(
-                    self.rng.pick(&[None, Some(vec![]), Some(vec![1; 3]), Some(vec![1; 40])]).clone(),
+                    self.rng
+                        .pick(&[None, Some(vec![]), Some(vec![1; 3]), Some(vec![1; 40])])
+                        .clone(),
                 );
-                let mut then = self.recipe.opening.clone().map_or_else(Vec::new, |op| vec![op]);
+                let mut then = self
+                    .recipe
+                    .opening
+                    .clone()
+                    .map_or_else(Vec::new, |op| vec![op]);
                 then.push(Op::Bare { code: PING });
                 then.extend(close);
-                Step::Lonely { hello: Some(hello), raw: Vec::new(), then }
+                Step::Lonely {
+                    hello: Some(hello),
+                    raw: Vec::new(),
+                    then,
+                }
             }
             4 => {
                 hello.session = HelloSession::Exact(*self.rng.pick(&[1, -1, i64::MIN, i64::MAX]));
                 hello.read_only = *self.rng.pick(&[Some(0), Some(1), None]);
-                Step::Lonely { hello: Some(hello), raw: Vec::new(), then: Vec::new() }
+                Step::Lonely {
+                    hello: Some(hello),
+                    raw: Vec::new(),
+                    then: Vec::new(),
+                }
             }
             5 => {
                 hello.last_zxid = *self.rng.pick(&[ZxidRef::Last(1), ZxidRef::Exact(i64::MAX)]);
-                Step::Lonely { hello: Some(hello), raw: Vec::new(), then: Vec::new() }
+                Step::Lonely {
+                    hello: Some(hello),
+                    raw: Vec::new(),
+                    then: Vec::new(),
+                }
             }
-            _ => Step::Lonely { hello: None, raw: self.bad_handshake(), then: Vec::new() },
+            _ => Step::Lonely {
+                hello: None,
+                raw: self.bad_handshake(),
+                then: Vec::new(),
+            },
         }
     }
 
@@ -363,9 +456,4 @@ impl Generator<'_> {
             }
         }
     }
-}
-
-/// A truncated request, for scripted programs.
-pub fn truncated(op: Op, by: usize) -> Op {
-    Op::Mangled { op: Box::new(op), how: Mangle::Truncate(by) }
 }

@@ -14,6 +14,7 @@ mod conn;
 mod coverage;
 mod deviations;
 mod generate;
+mod make;
 mod model;
 mod op;
 mod ops;
@@ -24,6 +25,8 @@ mod quota;
 mod random;
 mod rng;
 mod runner;
+mod scenarios;
+mod scripted;
 mod servers;
 mod tamper;
 mod values;
@@ -59,15 +62,25 @@ fn fail(why: &str) -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<bool, String> {
-    let mut right = if args.oracle { Launcher::apache() } else { Launcher::zabra() };
+    let mut right = if args.oracle {
+        Launcher::apache()
+    } else {
+        Launcher::zabra()
+    };
     if args.oracle {
         right.name = "apache-2";
     }
-    let launchers = Launchers { left: Launcher::apache(), right };
+    let launchers = Launchers {
+        left: Launcher::apache(),
+        right,
+    };
     if let Some(seed) = args.replay {
         return random::replay(args, &launchers, seed);
     }
     let mut ledger = Ledger::default();
+    if args.wants("scripted") {
+        scripted::section(args, &launchers, &mut ledger)?;
+    }
     if args.wants("random") {
         random::section(args, &launchers, &mut ledger)?;
     }

@@ -49,9 +49,9 @@ fn text(path: &Bytes) -> Option<&str> {
 fn valid_name(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     !matches!(name, "" | "." | "..")
-        && !name.chars().any(|c| {
-            matches!(u32::from(c), 0..=0x1f | 0x7f..=0x9f | 0xd800..=0xf8ff | 0xfff0..)
-        })
+        && !name
+            .chars()
+            .any(|c| matches!(u32::from(c), 0..=0x1f | 0x7f..=0x9f | 0xd800..=0xf8ff | 0xfff0..))
 }
 
 /// Whether the server takes the ACL, as far as one can tell without looking at ids.
@@ -64,7 +64,11 @@ fn acl_is_fine(acl: &Option<Vec<Acl>>) -> bool {
 impl Model {
     pub fn with_root(root: &str) -> Self {
         let nodes = [(root.to_owned(), Node::default())].into();
-        Self { nodes, recent: vec![root.to_owned()], watched: Vec::new() }
+        Self {
+            nodes,
+            recent: vec![root.to_owned()],
+            watched: Vec::new(),
+        }
     }
 
     pub fn get(&self, path: &str) -> Option<&Node> {
@@ -98,12 +102,18 @@ impl Model {
 
     /// The path at a place in the order of paths.
     pub fn nth(&self, n: usize) -> &str {
-        self.nodes.keys().nth(n % self.nodes.len()).map_or("/", String::as_str)
+        self.nodes
+            .keys()
+            .nth(n % self.nodes.len())
+            .map_or("/", String::as_str)
     }
 
     fn has_children(&self, path: &str) -> bool {
         let prefix = format!("{path}/");
-        self.nodes.range(prefix.clone()..).next().is_some_and(|(p, _)| p.starts_with(&prefix))
+        self.nodes
+            .range(prefix.clone()..)
+            .next()
+            .is_some_and(|(p, _)| p.starts_with(&prefix))
     }
 
     /// A session ended: its ephemerals go.
@@ -114,7 +124,12 @@ impl Model {
     /// Notes the probable effect of an operation. False when it probably fails.
     pub fn apply(&mut self, slot: Slot, op: &Op) -> bool {
         match op {
-            Op::PathWatch { path, watch: true, .. } | Op::PathKind { code: 106, path, .. } => {
+            Op::PathWatch {
+                path, watch: true, ..
+            }
+            | Op::PathKind {
+                code: 106, path, ..
+            } => {
                 self.touch(path);
                 if let Some(path) = text(path) {
                     self.watched.push((slot, path.to_owned()));
@@ -123,13 +138,25 @@ impl Model {
                 }
                 true
             }
-            Op::Create { path, flags, acl, .. } => self.create(slot, text(path), *flags, acl),
-            Op::CreateTtl { path, flags, ttl, acl, .. } => {
+            Op::Create {
+                path, flags, acl, ..
+            } => self.create(slot, text(path), *flags, acl),
+            Op::CreateTtl {
+                path,
+                flags,
+                ttl,
+                acl,
+                ..
+            } => {
                 matches!(flags, 5 | 6)
                     && (1..1 << 40).contains(ttl)
                     && self.create(slot, text(path), if *flags == 6 { 2 } else { 0 }, acl)
             }
-            Op::PathVersion { code: 2, path, version } => self.delete(text(path), *version),
+            Op::PathVersion {
+                code: 2,
+                path,
+                version,
+            } => self.delete(text(path), *version),
             Op::PathVersion { path, version, .. } => text(path)
                 .and_then(|p| self.nodes.get(p))
                 .is_some_and(|node| *version == -1 || *version == node.version),
@@ -137,8 +164,8 @@ impl Model {
                 self.bump(text(path), *version, |node| &mut node.version)
             }
             Op::SetAcl { path, version, acl } => {
-                let fine = acl_is_fine(acl)
-                    && self.bump(text(path), *version, |node| &mut node.aversion);
+                let fine =
+                    acl_is_fine(acl) && self.bump(text(path), *version, |node| &mut node.aversion);
                 if let Some(node) = text(path).and_then(|p| self.nodes.get_mut(p))
                     && fine
                 {
@@ -165,7 +192,10 @@ impl Model {
     fn delete(&mut self, path: Option<&str>, version: i32) -> bool {
         let Some(path) = path else { return false };
         let fine = !self.has_children(path)
-            && self.nodes.get(path).is_some_and(|n| version == -1 || version == n.version);
+            && self
+                .nodes
+                .get(path)
+                .is_some_and(|n| version == -1 || version == n.version);
         if fine {
             // Below a closed node this may be refused; a node too few here does no harm, one too
             // many draws requests that cannot succeed.
@@ -182,8 +212,13 @@ impl Model {
         flags: i32,
         acl: &Option<Vec<Acl>>,
     ) -> bool {
-        let Some((path, above)) = path.and_then(|p| Some((p, parent(p)?))) else { return false };
-        let Some(next) = self.nodes.get(above).filter(|n| n.ephemeral.is_none() && !n.closed)
+        let Some((path, above)) = path.and_then(|p| Some((p, parent(p)?))) else {
+            return false;
+        };
+        let Some(next) = self
+            .nodes
+            .get(above)
+            .filter(|n| n.ephemeral.is_none() && !n.closed)
         else {
             return false;
         };
@@ -203,7 +238,14 @@ impl Model {
             above.created += 1;
         }
         self.touch(&Some(full.clone().into_bytes()));
-        self.nodes.insert(full, Node { ephemeral, closed: *acl != open_acl(), ..Node::default() });
+        self.nodes.insert(
+            full,
+            Node {
+                ephemeral,
+                closed: *acl != open_acl(),
+                ..Node::default()
+            },
+        );
         true
     }
 
@@ -228,7 +270,9 @@ impl Model {
         expected: i32,
         field: impl Fn(&mut Node) -> &mut i32,
     ) -> bool {
-        let Some(node) = path.and_then(|p| self.nodes.get_mut(p)) else { return false };
+        let Some(node) = path.and_then(|p| self.nodes.get_mut(p)) else {
+            return false;
+        };
         if node.closed {
             return false;
         }

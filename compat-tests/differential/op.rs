@@ -45,29 +45,87 @@ pub enum Mangle {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
     /// create (1), create2 (15), createContainer (19)
-    Create { code: i32, path: Bytes, data: Bytes, acl: Option<Vec<Acl>>, flags: i32 },
-    CreateTtl { path: Bytes, data: Bytes, acl: Option<Vec<Acl>>, flags: i32, ttl: i64 },
+    Create {
+        code: i32,
+        path: Bytes,
+        data: Bytes,
+        acl: Option<Vec<Acl>>,
+        flags: i32,
+    },
+    CreateTtl {
+        path: Bytes,
+        data: Bytes,
+        acl: Option<Vec<Acl>>,
+        flags: i32,
+        ttl: i64,
+    },
     /// delete (2), check (13)
-    PathVersion { code: i32, path: Bytes, version: i32 },
+    PathVersion {
+        code: i32,
+        path: Bytes,
+        version: i32,
+    },
     /// exists (3), getData (4), getChildren (8), getChildren2 (12)
-    PathWatch { code: i32, path: Bytes, watch: bool },
-    SetData { path: Bytes, data: Bytes, version: i32 },
-    SetAcl { path: Bytes, acl: Option<Vec<Acl>>, version: i32 },
+    PathWatch {
+        code: i32,
+        path: Bytes,
+        watch: bool,
+    },
+    SetData {
+        path: Bytes,
+        data: Bytes,
+        version: i32,
+    },
+    SetAcl {
+        path: Bytes,
+        acl: Option<Vec<Acl>>,
+        version: i32,
+    },
     /// getACL (6), sync (9), getEphemerals (103), getAllChildrenNumber (104), deleteContainer (20)
-    Path { code: i32, path: Bytes },
+    Path {
+        code: i32,
+        path: Bytes,
+    },
     /// checkWatches (17), removeWatches (18), addWatch (106)
-    PathKind { code: i32, path: Bytes, kind: i32 },
+    PathKind {
+        code: i32,
+        path: Bytes,
+        kind: i32,
+    },
     /// multi (14), multiRead (22)
-    Multi { code: i32, ops: Vec<Self> },
-    Reconfig { joining: Bytes, leaving: Bytes, members: Bytes, config: i64 },
+    Multi {
+        code: i32,
+        ops: Vec<Self>,
+    },
+    Reconfig {
+        joining: Bytes,
+        leaving: Bytes,
+        members: Bytes,
+        config: i64,
+    },
     /// setWatches (101) with three lists, setWatches2 (105) with five
-    SetWatches { code: i32, zxid: ZxidRef, lists: Vec<Option<Vec<Bytes>>> },
-    Auth { kind: i32, scheme: Bytes, auth: Bytes },
-    Sasl { token: Bytes },
+    SetWatches {
+        code: i32,
+        zxid: ZxidRef,
+        lists: Vec<Option<Vec<Bytes>>>,
+    },
+    Auth {
+        kind: i32,
+        scheme: Bytes,
+        auth: Bytes,
+    },
+    Sasl {
+        token: Bytes,
+    },
     /// ping (11), whoAmI (107), closeSession (-11), and every opcode that does not exist
-    Bare { code: i32 },
+    Bare {
+        code: i32,
+    },
     /// A record damaged on purpose.
-    Mangled { op: Box<Self>, how: Mangle },
+    Mangled {
+        op: Box<Self>,
+        how: Mangle,
+    },
 }
 
 pub const PING: i32 = 11;
@@ -107,13 +165,25 @@ impl Op {
 
     fn body(&self, enc: &mut Enc, last: i64) {
         match self {
-            Self::Create { path, data, acl, flags, .. } => {
+            Self::Create {
+                path,
+                data,
+                acl,
+                flags,
+                ..
+            } => {
                 enc.bytes(path);
                 enc.bytes(data);
                 enc.vec(acl.as_deref(), put_acl);
                 enc.i32(*flags);
             }
-            Self::CreateTtl { path, data, acl, flags, ttl } => {
+            Self::CreateTtl {
+                path,
+                data,
+                acl,
+                flags,
+                ttl,
+            } => {
                 enc.bytes(path);
                 enc.bytes(data);
                 enc.vec(acl.as_deref(), put_acl);
@@ -128,7 +198,11 @@ impl Op {
                 enc.bytes(path);
                 enc.bool(*watch);
             }
-            Self::SetData { path, data, version } => {
+            Self::SetData {
+                path,
+                data,
+                version,
+            } => {
                 enc.bytes(path);
                 enc.bytes(data);
                 enc.i32(*version);
@@ -150,7 +224,12 @@ impl Op {
                 }
                 put_multi_header(enc, -1, true);
             }
-            Self::Reconfig { joining, leaving, members, config } => {
+            Self::Reconfig {
+                joining,
+                leaving,
+                members,
+                config,
+            } => {
                 enc.bytes(joining);
                 enc.bytes(leaving);
                 enc.bytes(members);
@@ -259,7 +338,13 @@ pub const ALL_CODES: [i32; 29] = [
 
 impl fmt::Display for Acl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.perms, show(&self.scheme), show(&self.id))
+        write!(
+            f,
+            "{}:{}:{}",
+            self.perms,
+            show(&self.scheme),
+            show(&self.id)
+        )
     }
 }
 
@@ -267,7 +352,13 @@ fn show_acl(acl: &Option<Vec<Acl>>) -> String {
     match acl {
         None => "null".to_owned(),
         Some(list) => {
-            format!("[{}]", list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+            format!(
+                "[{}]",
+                list.iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            )
         }
     }
 }
@@ -280,16 +371,38 @@ impl fmt::Display for Op {
             None => write!(f, "opcode {code}")?,
         }
         match self {
-            Self::Create { path, data, acl, flags, .. } => {
-                write!(f, " {} data={} acl={} flags={flags}", show(path), show(data), show_acl(acl))
+            Self::Create {
+                path,
+                data,
+                acl,
+                flags,
+                ..
+            } => {
+                write!(
+                    f,
+                    " {} data={} acl={} flags={flags}",
+                    show(path),
+                    show(data),
+                    show_acl(acl)
+                )
             }
-            Self::CreateTtl { path, data, acl, flags, ttl } => {
+            Self::CreateTtl {
+                path,
+                data,
+                acl,
+                flags,
+                ttl,
+            } => {
                 let (path, data, acl) = (show(path), show(data), show_acl(acl));
                 write!(f, " {path} data={data} acl={acl} flags={flags} ttl={ttl}")
             }
             Self::PathVersion { path, version, .. } => write!(f, " {} v={version}", show(path)),
             Self::PathWatch { path, watch, .. } => write!(f, " {} watch={watch}", show(path)),
-            Self::SetData { path, data, version } => {
+            Self::SetData {
+                path,
+                data,
+                version,
+            } => {
                 write!(f, " {} data={} v={version}", show(path), show(data))
             }
             Self::SetAcl { path, acl, version } => {
@@ -301,14 +414,24 @@ impl fmt::Display for Op {
                 let ops: Vec<_> = ops.iter().map(ToString::to_string).collect();
                 write!(f, " {{ {} }}", ops.join("; "))
             }
-            Self::Reconfig { joining, leaving, members, config } => {
+            Self::Reconfig {
+                joining,
+                leaving,
+                members,
+                config,
+            } => {
                 let (joining, leaving, members) = (show(joining), show(leaving), show(members));
-                write!(f, " join={joining} leave={leaving} members={members} config={config}")
+                write!(
+                    f,
+                    " join={joining} leave={leaving} members={members} config={config}"
+                )
             }
             Self::SetWatches { zxid, lists, .. } => {
                 write!(f, " zxid={zxid:?}")?;
                 for (list, kind) in lists.iter().zip(["data", "exist", "child", "pers", "rec"]) {
-                    let paths = list.as_ref().map(|l| l.iter().map(show).collect::<Vec<_>>());
+                    let paths = list
+                        .as_ref()
+                        .map(|l| l.iter().map(show).collect::<Vec<_>>());
                     match paths {
                         None => write!(f, " {kind}=null")?,
                         Some(p) => write!(f, " {kind}=[{}]", p.join(" "))?,
@@ -317,7 +440,12 @@ impl fmt::Display for Op {
                 Ok(())
             }
             Self::Auth { kind, scheme, auth } => {
-                write!(f, " kind={kind} scheme={} auth={}", show(scheme), show(auth))
+                write!(
+                    f,
+                    " kind={kind} scheme={} auth={}",
+                    show(scheme),
+                    show(auth)
+                )
             }
             Self::Sasl { token } => write!(f, " token={}", show(token)),
             Self::Bare { .. } => Ok(()),

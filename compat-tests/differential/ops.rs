@@ -85,11 +85,23 @@ impl Maker<'_> {
             "getChildren" => self.path_watch(8),
             "getChildren2" => self.path_watch(12),
             "setData" => self.set_data(),
-            "getACL" => Op::Path { code: 6, path: self.path() },
+            "getACL" => Op::Path {
+                code: 6,
+                path: self.path(),
+            },
             "setACL" => self.set_acl(),
-            "sync" => Op::Path { code: 9, path: self.path() },
-            "getEphemerals" => Op::Path { code: 103, path: self.prefix() },
-            "getAllChildrenNumber" => Op::Path { code: 104, path: self.path() },
+            "sync" => Op::Path {
+                code: 9,
+                path: self.path(),
+            },
+            "getEphemerals" => Op::Path {
+                code: 103,
+                path: self.prefix(),
+            },
+            "getAllChildrenNumber" => Op::Path {
+                code: 104,
+                path: self.path(),
+            },
             "ping" => Op::Bare { code: PING },
             "whoAmI" => Op::Bare { code: 107 },
             "multi" => self.multi(),
@@ -104,14 +116,19 @@ impl Maker<'_> {
                 token: self.rng.pick(&[Some(Vec::new()), s("token"), None]).clone(),
             },
             "reconfig" => Op::Reconfig {
-                joining: self.rng.pick(&[None, s("server.2=127.0.0.1:1:2;3"), s("junk")]).clone(),
+                joining: self
+                    .rng
+                    .pick(&[None, s("server.2=127.0.0.1:1:2;3"), s("junk")])
+                    .clone(),
                 leaving: self.rng.pick(&[None, s("1"), s("x")]).clone(),
                 members: None,
                 config: *self.rng.pick(&[-1, 0, 5]),
             },
             "unknown" => Op::Bare {
                 // 20 and -10 are kept out: see `deviations`.
-                code: *self.rng.pick(&[0, -1, 10, 23, 99, 108, 200, -2, i32::MIN, i32::MAX]),
+                code: *self
+                    .rng
+                    .pick(&[0, -1, 10, 23, 99, 108, 200, -2, i32::MIN, i32::MAX]),
             },
             "mangled" => self.mangled(),
             other => unreachable!("{other} is not in KINDS"),
@@ -124,19 +141,30 @@ impl Maker<'_> {
 
     fn prefix(&mut self) -> Bytes {
         match self.rng.below(4) {
-            0 => self.rng.pick(&[None, s(""), s("  "), s("/"), s("/s"), s("x")]).clone(),
+            0 => self
+                .rng
+                .pick(&[None, s(""), s("  "), s("/"), s("/s"), s("x")])
+                .clone(),
             1 => s(self.root),
             _ => self.path(),
         }
     }
 
     fn create(&mut self, code: i32) -> Op {
-        let usual: &[i32] = if code == 19 { &[4, 4, 4, 4, 0, 1, 2, 3] } else { &[0, 0, 0, 1, 1, 2, 3] };
+        let usual: &[i32] = if code == 19 {
+            &[4, 4, 4, 4, 0, 1, 2, 3]
+        } else {
+            &[0, 0, 0, 1, 1, 2, 3]
+        };
         let flags = match self.rng.weighted(&[92, 8]) {
             0 => *self.rng.pick(usual),
             _ => *self.rng.pick(&[4, 5, 6, 7, 8, -1, i32::MAX, i32::MIN]),
         };
-        let flags = if self.pipelined && code == 19 && matches!(flags, 1 | 3) { 4 } else { flags };
+        let flags = if self.pipelined && code == 19 && matches!(flags, 1 | 3) {
+            4
+        } else {
+            flags
+        };
         Op::Create {
             code,
             path: create_path(self.rng, self.model, self.root),
@@ -177,26 +205,48 @@ impl Maker<'_> {
     fn path_version(&mut self, code: i32) -> Op {
         let path = self.path();
         let current = self.current(&path, false);
-        Op::PathVersion { code, path, version: version(self.rng, current) }
+        Op::PathVersion {
+            code,
+            path,
+            version: version(self.rng, current),
+        }
     }
 
     fn path_watch(&mut self, code: i32) -> Op {
-        Op::PathWatch { code, path: self.path(), watch: self.rng.chance(45) }
+        Op::PathWatch {
+            code,
+            path: self.path(),
+            watch: self.rng.chance(45),
+        }
     }
 
     fn set_data(&mut self) -> Op {
         let path = self.path();
         let current = self.current(&path, false);
-        Op::SetData { path, data: data(self.rng), version: version(self.rng, current) }
+        Op::SetData {
+            path,
+            data: data(self.rng),
+            version: version(self.rng, current),
+        }
     }
 
     fn set_acl(&mut self) -> Op {
         let path = self.path();
         let current = self.current(&path, true);
         // Nodes that all programs share must stay usable.
-        let shared = path.as_deref().is_some_and(|p| p == b"/" || p.starts_with(b"/zookeeper"));
-        let acl = if shared { crate::values::open_acl() } else { acl(self.rng) };
-        Op::SetAcl { path, acl, version: version(self.rng, current) }
+        let shared = path
+            .as_deref()
+            .is_some_and(|p| p == b"/" || p.starts_with(b"/zookeeper"));
+        let acl = if shared {
+            crate::values::open_acl()
+        } else {
+            acl(self.rng)
+        };
+        Op::SetAcl {
+            path,
+            acl,
+            version: version(self.rng, current),
+        }
     }
 
     fn path_kind(&mut self, code: i32, kinds: &[i32]) -> Op {
@@ -204,12 +254,20 @@ impl Maker<'_> {
             0 => s(self.rng.pick::<&str>(&["/", self.root])),
             1 => {
                 let n = self.rng.below(100);
-                let watched = if code == 106 { None } else { self.model.watched(self.slot, n) };
+                let watched = if code == 106 {
+                    None
+                } else {
+                    self.model.watched(self.slot, n)
+                };
                 s(watched.unwrap_or(recent_path(self.rng, self.model)))
             }
             _ => self.path(),
         };
-        Op::PathKind { code, path, kind: *self.rng.pick(kinds) }
+        Op::PathKind {
+            code,
+            path,
+            kind: *self.rng.pick(kinds),
+        }
     }
 
     fn set_watches(&mut self, code: i32) -> Op {
@@ -233,7 +291,11 @@ impl Maker<'_> {
     }
 
     fn watch_path(&mut self) -> Bytes {
-        if self.rng.chance(60) { s(&known_path(self.rng, self.model)) } else { self.path() }
+        if self.rng.chance(60) {
+            s(&known_path(self.rng, self.model))
+        } else {
+            self.path()
+        }
     }
 
     /// Part of a multi that writes; mostly fine, so that whole multis succeed now and then.
@@ -246,7 +308,12 @@ impl Maker<'_> {
             if ops.len() == wanted {
                 break;
             }
-            let op = Maker { rng: &mut *self.rng, model: &model, ..*self }.multi_part();
+            let op = Maker {
+                rng: &mut *self.rng,
+                model: &model,
+                ..*self
+            }
+            .multi_part();
             if model.apply(self.slot, &op) || !strict {
                 ops.push(op);
             }
@@ -289,8 +356,14 @@ impl Maker<'_> {
             0 => (s("digest"), s("user1:pw1")),
             1 => (s("digest"), s("user2:pw2")),
             2 => (s("digest"), s("super:test")),
-            3 => (s("digest"), self.rng.pick(&[s(""), s("x"), s(":p"), s("a:b:c")]).clone()),
-            4 => (s("ip"), self.rng.pick(&[s(""), s("10.0.0.1"), None]).clone()),
+            3 => (
+                s("digest"),
+                self.rng.pick(&[s(""), s("x"), s(":p"), s("a:b:c")]).clone(),
+            ),
+            4 => (
+                s("ip"),
+                self.rng.pick(&[s(""), s("10.0.0.1"), None]).clone(),
+            ),
             _ => self
                 .rng
                 .pick(&[
@@ -306,14 +379,21 @@ impl Maker<'_> {
                 ])
                 .clone(),
         };
-        Op::Auth { kind: *self.rng.pick(&[0, 0, 0, 1, -1]), scheme, auth }
+        Op::Auth {
+            kind: *self.rng.pick(&[0, 0, 0, 1, -1]),
+            scheme,
+            auth,
+        }
     }
 
     fn mangled(&mut self) -> Op {
         let op = loop {
             let op = self.any();
             // Shifted fields of createTTL could name the deadly combination: see `deviations`.
-            if !matches!(op, Op::CreateTtl { .. } | Op::Mangled { .. } | Op::Bare { .. }) {
+            if !matches!(
+                op,
+                Op::CreateTtl { .. } | Op::Mangled { .. } | Op::Bare { .. }
+            ) {
                 break op;
             }
         };
@@ -321,12 +401,19 @@ impl Maker<'_> {
             0 | 1 => Mangle::Truncate(1 + self.rng.below(12)),
             2 => Mangle::Truncate(1 << 20),
             3 => Mangle::Append(vec![0xee; 1 + self.rng.below(9)]),
-            _ if matches!(op, Op::Multi { .. } | Op::SetWatches { .. } | Op::Auth { .. }) => {
+            _ if matches!(
+                op,
+                Op::Multi { .. } | Op::SetWatches { .. } | Op::Auth { .. }
+            ) =>
+            {
                 Mangle::Truncate(4)
             }
             _ => Mangle::Patch(0, *self.rng.pick(&[-2, i32::MIN, i32::MAX, 5_000_000])),
         };
-        Op::Mangled { op: Box::new(op), how }
+        Op::Mangled {
+            op: Box::new(op),
+            how,
+        }
     }
 }
 

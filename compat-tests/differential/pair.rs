@@ -49,7 +49,12 @@ impl Player {
                 };
             }
         });
-        Self { jobs, outcomes, tampered, _thread: thread }
+        Self {
+            jobs,
+            outcomes,
+            tampered,
+            _thread: thread,
+        }
     }
 }
 
@@ -73,20 +78,33 @@ impl Pair {
         let (left, right) = std::thread::scope(|scope| {
             let left = scope.spawn(|| open(&launchers.left));
             let right = open(&launchers.right);
-            (left.join().expect("starting a server does not panic"), right)
+            (
+                left.join().expect("starting a server does not panic"),
+                right,
+            )
         });
         let ((left_server, left), (right_server, right)): ((_, _), (_, _)) =
             (left.map_err(|e: String| e)?, right?);
-        Ok(Self { left, right, servers: [left_server, right_server] })
+        Ok(Self {
+            left,
+            right,
+            servers: [left_server, right_server],
+        })
     }
 
     /// Runs one step on both. The oracle's outcome comes first.
     pub fn step(&self, step: &Step) -> (Outcome, Outcome) {
         let step = Arc::new(step.clone());
         let gone = "a player thread lives as long as its pair";
-        self.left.jobs.send(Job::Step(Arc::clone(&step))).expect(gone);
+        self.left
+            .jobs
+            .send(Job::Step(Arc::clone(&step)))
+            .expect(gone);
         self.right.jobs.send(Job::Step(step)).expect(gone);
-        (self.left.outcomes.recv().expect(gone), self.right.outcomes.recv().expect(gone))
+        (
+            self.left.outcomes.recv().expect(gone),
+            self.right.outcomes.recv().expect(gone),
+        )
     }
 
     /// Puts a tamperer on what the second server says. Returns whether the one before it struck.

@@ -95,7 +95,11 @@ impl Profile {
 
     /// What a connection has to send first under this profile.
     pub fn opening(&self) -> Option<Op> {
-        let auth = || Op::Auth { kind: 0, scheme: s("digest"), auth: s("user1:pw1") };
+        let auth = || Op::Auth {
+            kind: 0,
+            scheme: s("digest"),
+            auth: s("user1:pw1"),
+        };
         self.enforces_auth.then(auth)
     }
 }

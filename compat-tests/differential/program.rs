@@ -58,7 +58,12 @@ impl Hello {
     /// A client that comes back to its session.
     pub fn again(timeout: i32, password: Password, last_zxid: ZxidRef) -> Self {
         let session = HelloSession::Own;
-        Self { last_zxid, session, password, ..Self::new(timeout) }
+        Self {
+            last_zxid,
+            session,
+            password,
+            ..Self::new(timeout)
+        }
     }
 
     /// The payload, given what the client knows.
@@ -93,11 +98,20 @@ impl Hello {
 pub enum Step {
     /// Open a connection for the slot, say hello, and send `then` right behind it. A connection the
     /// slot still has is left open when `take_over` (the server must close it), else closed first.
-    Connect { slot: Slot, hello: Hello, take_over: bool, then: Vec<Op> },
+    Connect {
+        slot: Slot,
+        hello: Hello,
+        take_over: bool,
+        then: Vec<Op>,
+    },
     /// Close the TCP connection; the session lives on.
     Drop { slot: Slot },
     /// Send requests without waiting in between. `chunk` splits the bytes into small writes.
-    Send { slot: Slot, batch: Vec<Op>, chunk: Option<usize> },
+    Send {
+        slot: Slot,
+        batch: Vec<Op>,
+        chunk: Option<usize>,
+    },
     /// As `Send` of one request, under an xid of the program's choice.
     SendXid { slot: Slot, xid: i32, op: Op },
     /// Bytes that make the server close the slot's connection.
@@ -106,7 +120,11 @@ pub enum Step {
     Expire { slot: Slot, keep_open: bool },
     /// A connection of its own that ends with the server closing it: an optional hello, raw bytes
     /// right behind, then requests. A hello that gets a session must end with closeSession.
-    Lonely { hello: Option<Hello>, raw: Vec<u8>, then: Vec<Op> },
+    Lonely {
+        hello: Option<Hello>,
+        raw: Vec<u8>,
+        then: Vec<Op>,
+    },
     /// Send one request, then wait until the server has committed `txns` more transactions by
     /// itself (reapers of container and TTL nodes).
     SendAwait { slot: Slot, op: Op, txns: i64 },
@@ -117,12 +135,18 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect { slot, hello, take_over, then } => {
+            Self::Connect {
+                slot,
+                hello,
+                take_over,
+                then,
+            } => {
                 write!(f, "slot {slot} connect {hello}")?;
                 if *take_over {
                     write!(f, ", old connection still open")?;
                 }
-                then.iter().try_for_each(|op| write!(f, "\n      then {op}"))
+                then.iter()
+                    .try_for_each(|op| write!(f, "\n      then {op}"))
             }
             Self::Drop { slot } => write!(f, "slot {slot} drop connection"),
             Self::Send { slot, batch, chunk } => {
@@ -138,7 +162,11 @@ impl fmt::Display for Step {
             Self::SendXid { slot, xid, op } => write!(f, "slot {slot} send xid={xid} {op}"),
             Self::Garbage { slot, bytes } => write!(f, "slot {slot} garbage {}", hex(bytes)),
             Self::Expire { slot, keep_open } => {
-                write!(f, "slot {slot} expire, connection {}", if *keep_open { "open" } else { "closed" })
+                write!(
+                    f,
+                    "slot {slot} expire, connection {}",
+                    if *keep_open { "open" } else { "closed" }
+                )
             }
             Self::Lonely { hello, raw, then } => {
                 write!(f, "lonely connection:")?;
@@ -146,7 +174,8 @@ impl fmt::Display for Step {
                     write!(f, " {hello}")?;
                 }
                 write!(f, " raw={}", hex(&raw[..raw.len().min(64)]))?;
-                then.iter().try_for_each(|op| write!(f, "\n      then {op}"))
+                then.iter()
+                    .try_for_each(|op| write!(f, "\n      then {op}"))
             }
             Self::SendAwait { slot, op, txns } => {
                 write!(f, "slot {slot} send {op}, await {txns} more transactions")

@@ -20,7 +20,13 @@ const LIMITS: [&str; 8] = [
 ];
 
 fn create(path: String, data: Bytes) -> Op {
-    Op::Create { code: 1, path: s(&path), data, acl: open_acl(), flags: 0 }
+    Op::Create {
+        code: 1,
+        path: s(&path),
+        data,
+        acl: open_acl(),
+        flags: 0,
+    }
 }
 
 fn data(rng: &mut Rng) -> Bytes {
@@ -47,29 +53,61 @@ pub fn quota_step(rng: &mut Rng, root: &str, slot: Slot) -> Step {
             create(format!("{quota}/zookeeper_stats"), s("count=0,bytes=0")),
         ],
         1 => one(create(child, data(rng))),
-        2 => one(Op::SetData { path: s(&child), data: data(rng), version: -1 }),
-        3 => one(Op::PathVersion { code: 2, path: s(&child), version: -1 }),
+        2 => one(Op::SetData {
+            path: s(&child),
+            data: data(rng),
+            version: -1,
+        }),
+        3 => one(Op::PathVersion {
+            code: 2,
+            path: s(&child),
+            version: -1,
+        }),
         4 => {
             let path = s(&format!("{quota}/zookeeper_limits"));
-            one(Op::SetData { path, data: s(limits), version: -1 })
+            one(Op::SetData {
+                path,
+                data: s(limits),
+                version: -1,
+            })
         }
         5 => {
             let path = s(&format!("{quota}/zookeeper_limits"));
-            one(Op::PathVersion { code: 2, path, version: -1 })
+            one(Op::PathVersion {
+                code: 2,
+                path,
+                version: -1,
+            })
         }
         6 => {
             let path = s(&format!("{quota}/zookeeper_stats"));
             one(match rng.below(3) {
-                0 => Op::SetData { path, data: s("count=1,bytes=2"), version: -1 },
+                0 => Op::SetData {
+                    path,
+                    data: s("count=1,bytes=2"),
+                    version: -1,
+                },
                 1 => Op::Path { code: 6, path },
-                _ => Op::PathVersion { code: 2, path, version: -1 },
+                _ => Op::PathVersion {
+                    code: 2,
+                    path,
+                    version: -1,
+                },
             })
         }
         _ => {
             let name = rng.pick(&["zookeeper_limits", "zookeeper_stats"]);
             let path = s(&format!("{quota}/{name}"));
-            one(Op::PathWatch { code: 4, path, watch: rng.chance(40) })
+            one(Op::PathWatch {
+                code: 4,
+                path,
+                watch: rng.chance(40),
+            })
         }
     };
-    Step::Send { slot, batch, chunk: None }
+    Step::Send {
+        slot,
+        batch,
+        chunk: None,
+    }
 }

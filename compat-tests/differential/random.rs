@@ -15,7 +15,11 @@ use crate::runner::{Difference, Ledger, Shrunk, run, shrink};
 /// they differ; both then start afresh, so that one difference does not cause others.
 pub fn section(args: &Args, launchers: &Launchers, ledger: &mut Ledger) -> Result<(), String> {
     for profile in PROFILES.iter().filter(|p| p.share > 0) {
-        if args.profile.as_deref().is_some_and(|name| name != profile.name) {
+        if args
+            .profile
+            .as_deref()
+            .is_some_and(|name| name != profile.name)
+        {
             continue;
         }
         let seeds = match args.profile {
@@ -73,7 +77,11 @@ fn one_seed(
     let mut running = running;
     for server in &mut running.servers {
         if !server.is_running() {
-            println!("{} is no longer running; {}", server.name, server.log_tail());
+            println!(
+                "{} is no longer running; {}",
+                server.name,
+                server.log_tail()
+            );
         }
     }
     drop(running);
@@ -142,10 +150,16 @@ pub fn replay(args: &Args, launchers: &Launchers, seed: u64) -> Result<bool, Str
     let profile = Profile::named(args.profile.as_deref().unwrap_or("main"))?;
     let mut program = program(args, profile, seed, "");
     if let Some(keep) = &args.keep {
-        program = keep.iter().filter_map(|at| program.get(*at).cloned()).collect();
+        program = keep
+            .iter()
+            .filter_map(|at| program.get(*at).cloned())
+            .collect();
     }
     let pair = Pair::start(launchers, profile)?;
-    let mut ledger = Ledger { verbose: args.verbose, ..Ledger::default() };
+    let mut ledger = Ledger {
+        verbose: args.verbose,
+        ..Ledger::default()
+    };
     let found = run(&pair, &program, &mut ledger);
     match &found {
         Some(found) => print!(

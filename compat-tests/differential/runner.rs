@@ -44,7 +44,13 @@ pub fn run(pair: &Pair, program: &[Step], ledger: &mut Ledger) -> Option<Differe
         }
         let places = differences(&left, &right, &mut ledger.tally);
         if !places.is_empty() {
-            return Some(Difference { at, step: step.clone(), places, left, right });
+            return Some(Difference {
+                at,
+                step: step.clone(),
+                places,
+                left,
+                right,
+            });
         }
     }
     None
@@ -83,10 +89,19 @@ pub fn shrink(
     until: usize,
     budget: usize,
 ) -> Result<Option<Shrunk>, String> {
-    let mut lab = Lab { launchers, profile, make, pair: None, left: budget, number: 0 };
+    let mut lab = Lab {
+        launchers,
+        profile,
+        make,
+        pair: None,
+        left: budget,
+        number: 0,
+    };
     let length = make("").len();
     let mut keep: Vec<usize> = (0..=until).filter(|at| *at < length).collect();
-    let Some(mut best) = lab.attempt(&keep)? else { return Ok(None) };
+    let Some(mut best) = lab.attempt(&keep)? else {
+        return Ok(None);
+    };
     let mut chunk = keep.len().div_ceil(2);
     while lab.left > 0 {
         let mut start = 0;
@@ -109,7 +124,10 @@ pub fn shrink(
         }
         chunk = (chunk / 2).max(1);
     }
-    Ok(Some(Shrunk { keep, difference: best }))
+    Ok(Some(Shrunk {
+        keep,
+        difference: best,
+    }))
 }
 
 struct Lab<'a> {

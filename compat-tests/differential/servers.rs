@@ -30,14 +30,22 @@ impl Launcher {
             || Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-tests/bin/apache-server"),
             PathBuf::from,
         );
-        Self { name: "apache", program, words: Vec::new() }
+        Self {
+            name: "apache",
+            program,
+            words: Vec::new(),
+        }
     }
 
     /// Zabra: `ZABRA_BIN`, or the binary cargo built for this test.
     pub fn zabra() -> Self {
         let program = std::env::var_os("ZABRA_BIN")
             .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_zabra")), PathBuf::from);
-        Self { name: "zabra", program, words: vec!["server".to_owned()] }
+        Self {
+            name: "zabra",
+            program,
+            words: vec!["server".to_owned()],
+        }
     }
 }
 
@@ -53,7 +61,11 @@ impl Server {
     /// Starts the program and waits until it serves.
     pub fn start(launcher: &Launcher, profile: &Profile) -> Result<Self, String> {
         let err = |what: &str, e: std::io::Error| {
-            format!("{}: {what} ({}): {e}", launcher.name, launcher.program.display())
+            format!(
+                "{}: {what} ({}): {e}",
+                launcher.name,
+                launcher.program.display()
+            )
         };
         let dir = tempfile::Builder::new()
             .prefix("zabra-differential-")
@@ -74,7 +86,12 @@ impl Server {
             .stderr(log2)
             .spawn()
             .map_err(|e| err("cannot be started", e))?;
-        let mut server = Self { name: launcher.name, addr, child, dir };
+        let mut server = Self {
+            name: launcher.name,
+            addr,
+            child,
+            dir,
+        };
         server.await_serving()?;
         Ok(server)
     }
@@ -83,7 +100,11 @@ impl Server {
         let deadline = Instant::now() + START;
         while Instant::now() < deadline {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(format!("{} ended with {status}; {}", self.name, self.log_tail()));
+                return Err(format!(
+                    "{} ended with {status}; {}",
+                    self.name,
+                    self.log_tail()
+                ));
             }
             if let Ok(mut conn) = Conn::open(self.addr) {
                 conn.send(b"srvr");
@@ -94,7 +115,11 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Err(format!("{} does not serve after {START:?}; {}", self.name, self.log_tail()))
+        Err(format!(
+            "{} does not serve after {START:?}; {}",
+            self.name,
+            self.log_tail()
+        ))
     }
 
     /// Whether the process is still there.

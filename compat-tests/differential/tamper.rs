@@ -52,7 +52,11 @@ pub struct Tamperer {
 
 impl Tamperer {
     pub fn new(kind: Tamper, skip: usize) -> Self {
-        Self { kind, skip, done: false }
+        Self {
+            kind,
+            skip,
+            done: false,
+        }
     }
 
     /// Decides about one frame. `hello` says whether it is the first of its connection.

@@ -17,22 +17,50 @@ pub fn open_acl() -> Option<Vec<Acl>> {
 
 /// One ACL entry.
 pub fn entry(perms: i32, scheme: &str, id: &str) -> Acl {
-    Acl { perms, scheme: s(scheme), id: s(id) }
+    Acl {
+        perms,
+        scheme: s(scheme),
+        id: s(id),
+    }
 }
 
-const NAMES: [&str; 12] =
-    ["a", "b", "c", "d", "e", "n-", "x", "a b", "é", "日本", "...", "..a"];
+const NAMES: [&str; 12] = [
+    "a", "b", "c", "d", "e", "n-", "x", "a b", "é", "日本", "...", "..a",
+];
 
 /// Endings that make a path invalid, or look as if they did.
 const ODD_ENDINGS: [&str; 20] = [
-    "/", "//", "//a", "/.", "/..", "/./a", "/../a", "/a/", "/a\0b", "/\u{1}", "/\u{1f}", "/\u{7f}",
-    "/\u{9f}", "/\u{a0}", "/\u{2028}", "/\u{e000}", "/\u{f8ff}", "/\u{fff0}", "/\u{feff}",
+    "/",
+    "//",
+    "//a",
+    "/.",
+    "/..",
+    "/./a",
+    "/../a",
+    "/a/",
+    "/a\0b",
+    "/\u{1}",
+    "/\u{1f}",
+    "/\u{7f}",
+    "/\u{9f}",
+    "/\u{a0}",
+    "/\u{2028}",
+    "/\u{e000}",
+    "/\u{f8ff}",
+    "/\u{fff0}",
+    "/\u{feff}",
     "/\u{1f600}",
 ];
 
 /// Paths outside the program's own part of the tree. None of them can be harmed for good.
 const COMMON: [&str; 8] = [
-    "/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config", "/zookeeper/absent", "/absent", "",
+    "/",
+    "/zookeeper",
+    "/zookeeper/quota",
+    "/zookeeper/config",
+    "/zookeeper/absent",
+    "/absent",
+    "",
     "noslash",
 ];
 
@@ -63,7 +91,11 @@ pub fn path(rng: &mut Rng, model: &Model, root: &str) -> Bytes {
         7 => s(recent_path(rng, model)),
         0 => s(&known_path(rng, model)),
         1 => s(&child_path(rng, model)),
-        2 => s(&format!("{}/n-{:010}", known_path(rng, model), rng.below(4))),
+        2 => s(&format!(
+            "{}/n-{:010}",
+            known_path(rng, model),
+            rng.below(4)
+        )),
         3 => s(&format!("{root}/absent/{}", rng.pick(&NAMES))),
         4 => s(rng.pick::<&str>(&COMMON)),
         5 => odd_path(rng, model),
@@ -96,7 +128,11 @@ pub fn data(rng: &mut Rng) -> Bytes {
         0 => None,
         1 => Some(Vec::new()),
         2 => s(rng.pick::<&str>(&["x", "hello", "some more text than before"])),
-        3 => Some((0..rng.below(40)).map(|_| rng.next().to_le_bytes()[0]).collect()),
+        3 => Some(
+            (0..rng.below(40))
+                .map(|_| rng.next().to_le_bytes()[0])
+                .collect(),
+        ),
         4 => Some(vec![b'd'; rng.below(600)]),
         _ => Some(vec![b'D'; 1000 * rng.below(20)]),
     }
@@ -139,74 +175,94 @@ fn perms(rng: &mut Rng) -> i32 {
     *rng.pick(&[31, 31, 31, 31, 1, 3, 5, 7, 15, 17, 9, 16, 30, 0, 32, 63, -1])
 }
 
+/// ACL ids the server takes (`auth` only from a client that has an identity).
+pub const GOOD_IDS: [(&str, &str); 21] = [
+    ("world", "anyone"),
+    ("world", "anyone"),
+    ("world", "anyone"),
+    ("digest", DIGEST_1),
+    ("digest", DIGEST_1),
+    ("digest", DIGEST_2),
+    ("digest", "user1:other"),
+    ("digest", ":h"),
+    ("digest", "a:b:"),
+    ("auth", ""),
+    ("auth", ""),
+    ("auth", "ignored:really"),
+    ("ip", "127.0.0.1"),
+    ("ip", "127.0.0.1"),
+    ("ip", "127.0.0.0/8"),
+    ("ip", "127.0.0.2/31"),
+    ("ip", "10.0.0.0/8"),
+    ("ip", "0.0.0.0/0"),
+    ("ip", "::1"),
+    ("ip", "2001:db8::/32"),
+    ("digest", "\u{1f600}:h\u{1f600}"),
+];
+
 fn good_entry(rng: &mut Rng) -> Acl {
-    const IDS: [(&str, &str); 21] = [
-        ("world", "anyone"),
-        ("world", "anyone"),
-        ("world", "anyone"),
-        ("digest", DIGEST_1),
-        ("digest", DIGEST_1),
-        ("digest", DIGEST_2),
-        ("digest", "user1:other"),
-        ("digest", ":h"),
-        ("digest", "a:b:"),
-        ("auth", ""),
-        ("auth", ""),
-        ("auth", "ignored:really"),
-        ("ip", "127.0.0.1"),
-        ("ip", "127.0.0.1"),
-        ("ip", "127.0.0.0/8"),
-        ("ip", "127.0.0.2/31"),
-        ("ip", "10.0.0.0/8"),
-        ("ip", "0.0.0.0/0"),
-        ("ip", "::1"),
-        ("ip", "2001:db8::/32"),
-        ("digest", "\u{1f600}:h\u{1f600}"),
-    ];
-    let (scheme, id) = *rng.pick(&IDS);
+    let (scheme, id) = *rng.pick(&GOOD_IDS);
     entry(perms(rng), scheme, id)
 }
 
+/// ACL ids most of which the server refuses.
+pub const BAD_IDS: [(&str, &str); 32] = [
+    ("world", "x"),
+    ("world", ""),
+    ("super", ""),
+    ("super", "super:x"),
+    ("sasl", "bob"),
+    ("x509", "CN=a"),
+    ("digest", "u"),
+    ("digest", "u:"),
+    ("digest", ""),
+    ("digest", ":"),
+    ("digest", "a:b:c"),
+    ("digest", "a:b::"),
+    ("ip", ""),
+    ("ip", "1.2.3"),
+    ("ip", "1.2.3.4.5"),
+    ("ip", "256.0.0.1"),
+    ("ip", "1.2.3.4/33"),
+    ("ip", "1.2.3.4/-1"),
+    ("ip", "1.2.3.4/"),
+    ("ip", "1.2.3.4/8/8"),
+    ("ip", "1.2.3.4/x"),
+    ("ip", "01.2.3.4"),
+    ("ip", "+1.2.3.4"),
+    ("ip", "1.2.3.x"),
+    ("ip", "::"),
+    ("ip", ":::1"),
+    ("ip", "1:2:3:4:5:6:7"),
+    ("ip", "1:2:3:4:5:6:7:8/129"),
+    ("ip", "::ffff:1.2.3.4"),
+    ("ip", "localhost"),
+    ("", ""),
+    ("bogus", "x"),
+];
+
 fn bad_entry(rng: &mut Rng) -> Acl {
-    const IDS: [(&str, &str); 32] = [
-        ("world", "x"),
-        ("world", ""),
-        ("super", ""),
-        ("super", "super:x"),
-        ("sasl", "bob"),
-        ("x509", "CN=a"),
-        ("digest", "u"),
-        ("digest", "u:"),
-        ("digest", ""),
-        ("digest", ":"),
-        ("digest", "a:b:c"),
-        ("digest", "a:b::"),
-        ("ip", ""),
-        ("ip", "1.2.3"),
-        ("ip", "1.2.3.4.5"),
-        ("ip", "256.0.0.1"),
-        ("ip", "1.2.3.4/33"),
-        ("ip", "1.2.3.4/-1"),
-        ("ip", "1.2.3.4/"),
-        ("ip", "1.2.3.4/8/8"),
-        ("ip", "1.2.3.4/x"),
-        ("ip", "01.2.3.4"),
-        ("ip", "+1.2.3.4"),
-        ("ip", "1.2.3.x"),
-        ("ip", "::"),
-        ("ip", ":::1"),
-        ("ip", "1:2:3:4:5:6:7"),
-        ("ip", "1:2:3:4:5:6:7:8/129"),
-        ("ip", "::ffff:1.2.3.4"),
-        ("ip", "localhost"),
-        ("", ""),
-        ("bogus", "x"),
-    ];
-    match rng.below(IDS.len() + 4) {
-        0 => Acl { perms: 31, scheme: None, id: s("x") },
-        1 => Acl { perms: 31, scheme: s("world"), id: None },
-        2 => Acl { perms: 31, scheme: s("digest"), id: Some(b"u:\xed\xa0\x80\xff".to_vec()) },
-        3 => Acl { perms: 31, scheme: s("auth"), id: None },
-        n => entry(perms(rng), IDS[n - 4].0, IDS[n - 4].1),
+    match rng.below(BAD_IDS.len() + 4) {
+        0 => Acl {
+            perms: 31,
+            scheme: None,
+            id: s("x"),
+        },
+        1 => Acl {
+            perms: 31,
+            scheme: s("world"),
+            id: None,
+        },
+        2 => Acl {
+            perms: 31,
+            scheme: s("digest"),
+            id: Some(b"u:\xed\xa0\x80\xff".to_vec()),
+        },
+        3 => Acl {
+            perms: 31,
+            scheme: s("auth"),
+            id: None,
+        },
+        n => entry(perms(rng), BAD_IDS[n - 4].0, BAD_IDS[n - 4].1),
     }
 }

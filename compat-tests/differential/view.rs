@@ -61,7 +61,10 @@ pub enum Owner {
 pub enum SessionView {
     Zero,
     /// A new id: its top byte, and the distance to the id handed out before it.
-    New { top: u8, step: Option<i64> },
+    New {
+        top: u8,
+        step: Option<i64>,
+    },
     Known(usize),
 }
 
@@ -85,12 +88,30 @@ pub enum Seen {
         read_only: Option<u8>,
         extra: Vec<u8>,
     },
-    Reply { xid: i32, zxid: i64, err: i32, body: Vec<Val> },
-    Event { zxid: i64, err: i32, kind: i32, state: i32, path: Bytes, extra: Vec<u8> },
+    Reply {
+        xid: i32,
+        zxid: i64,
+        err: i32,
+        body: Vec<Val>,
+    },
+    Event {
+        zxid: i64,
+        err: i32,
+        kind: i32,
+        state: i32,
+        path: Bytes,
+        extra: Vec<u8>,
+    },
     /// The reply to the request that ends each step on each connection.
-    Barrier { zxid: i64, err: i32 },
+    Barrier {
+        zxid: i64,
+        err: i32,
+    },
     /// A frame that does not decode, with the field that failed.
-    Broken { what: &'static str, frame: Vec<u8> },
+    Broken {
+        what: &'static str,
+        frame: Vec<u8>,
+    },
     Closed,
     /// Nothing came in the time allowed.
     Silent,
@@ -114,13 +135,18 @@ pub struct Memory {
 
 /// Milliseconds since 1970.
 fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Memory {
     pub fn new() -> Self {
-        Self { started: now_ms(), ..Self::default() }
+        Self {
+            started: now_ms(),
+            ..Self::default()
+        }
     }
 
     fn note_zxid(&mut self, zxid: i64) {
@@ -167,7 +193,13 @@ impl Memory {
         let mut dec = Dec::new(frame);
         match self.try_hello(&mut dec) {
             Ok(decoded) => decoded,
-            Err(Short(what)) => (Seen::Broken { what, frame: frame.to_vec() }, None),
+            Err(Short(what)) => (
+                Seen::Broken {
+                    what,
+                    frame: frame.to_vec(),
+                },
+                None,
+            ),
         }
     }
 
@@ -176,14 +208,21 @@ impl Memory {
         let timeout = dec.i32("timeOut")?;
         let id = dec.i64("sessionId")?;
         let password = dec.bytes("passwd")?;
-        let read_only = if dec.rest().is_empty() { None } else { Some(dec.bool("readOnly")?) };
+        let read_only = if dec.rest().is_empty() {
+            None
+        } else {
+            Some(dec.bool("readOnly")?)
+        };
         let session = match self.owner(id) {
             Owner::Nobody => SessionView::Zero,
             Owner::Session(n) => SessionView::Known(n),
             Owner::Unknown(_) => {
                 let step = self.sessions.last().map(|last| id.wrapping_sub(*last));
                 self.sessions.push(id);
-                SessionView::New { top: id.to_be_bytes()[0], step }
+                SessionView::New {
+                    top: id.to_be_bytes()[0],
+                    step,
+                }
             }
         };
         let bytes: Option<[u8; 16]> = password.as_deref().and_then(|p| p.try_into().ok());
@@ -194,7 +233,17 @@ impl Memory {
         };
         let own = bytes.filter(|_| id != 0).map(|p| (id, p));
         let extra = dec.rest().to_vec();
-        Ok((Seen::Hello { protocol, timeout, session, password: view, read_only, extra }, own))
+        Ok((
+            Seen::Hello {
+                protocol,
+                timeout,
+                session,
+                password: view,
+                read_only,
+                extra,
+            },
+            own,
+        ))
     }
 
     /// Decodes a frame with xid -1.
@@ -205,9 +254,19 @@ impl Memory {
             let (zxid, err) = (dec.i64("zxid")?, dec.i32("err")?);
             let (kind, state) = (dec.i32("type")?, dec.i32("state")?);
             let path = dec.bytes("path")?;
-            Ok(Seen::Event { zxid, err, kind, state, path, extra: dec.rest().to_vec() })
+            Ok(Seen::Event {
+                zxid,
+                err,
+                kind,
+                state,
+                path,
+                extra: dec.rest().to_vec(),
+            })
         };
-        read().unwrap_or_else(|Short(what)| Seen::Broken { what, frame: frame.to_vec() })
+        read().unwrap_or_else(|Short(what)| Seen::Broken {
+            what,
+            frame: frame.to_vec(),
+        })
     }
 
     /// Decodes the reply to `op`. Returns the error code too.
@@ -216,7 +275,13 @@ impl Memory {
         match self.try_reply(op, &mut dec) {
             Ok(seen @ Seen::Reply { err, .. }) => (seen, Some(err)),
             Ok(seen) => (seen, None),
-            Err(Short(what)) => (Seen::Broken { what, frame: frame.to_vec() }, None),
+            Err(Short(what)) => (
+                Seen::Broken {
+                    what,
+                    frame: frame.to_vec(),
+                },
+                None,
+            ),
         }
     }
 
@@ -232,7 +297,12 @@ impl Memory {
         if !dec.rest().is_empty() {
             body.push(Val::Raw("extra", dec.rest().to_vec()));
         }
-        Ok(Seen::Reply { xid, zxid, err, body })
+        Ok(Seen::Reply {
+            xid,
+            zxid,
+            err,
+            body,
+        })
     }
 
     fn body(&mut self, code: i32, dec: &mut Dec<'_>, out: &mut Vec<Val>) -> Result<(), Short> {
@@ -266,7 +336,10 @@ impl Memory {
             104 => out.push(Val::Num("total", i64::from(dec.i32("total")?))),
             106 => out.push(Val::Num("err", i64::from(dec.i32("err")?))),
             107 => out.push(set(dec, "clientInfo", |d| {
-                Ok(Val::List("info", Some(vec![text(d, "scheme")?, text(d, "user")?])))
+                Ok(Val::List(
+                    "info",
+                    Some(vec![text(d, "scheme")?, text(d, "user")?]),
+                ))
             })?),
             _ => {}
         }
@@ -340,8 +413,17 @@ impl fmt::Display for Val {
             Self::Stat(s) => write!(
                 f,
                 "stat(c={} m={} p={} ctime={:?} mtime={:?} v={} cv={} av={} owner={:?} len={} children={})",
-                s.czxid, s.mzxid, s.pzxid, s.ctime, s.mtime, s.version, s.cversion, s.aversion,
-                s.owner, s.data_length, s.children
+                s.czxid,
+                s.mzxid,
+                s.pzxid,
+                s.ctime,
+                s.mtime,
+                s.version,
+                s.cversion,
+                s.aversion,
+                s.owner,
+                s.data_length,
+                s.children
             ),
             Self::List(what, None) | Self::Set(what, None) => write!(f, "{what}=null"),
             Self::List(what, Some(items)) | Self::Set(what, Some(items)) => {
@@ -356,11 +438,23 @@ impl fmt::Display for Val {
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reply { xid, zxid, err, body } => {
+            Self::Reply {
+                xid,
+                zxid,
+                err,
+                body,
+            } => {
                 write!(f, "reply xid={xid} zxid={zxid} err={err}")?;
                 body.iter().try_for_each(|v| write!(f, " {v}"))
             }
-            Self::Event { zxid, err, kind, state, path, extra } => {
+            Self::Event {
+                zxid,
+                err,
+                kind,
+                state,
+                path,
+                extra,
+            } => {
                 write!(f, "event type={kind} state={state} path={}", show(path))?;
                 write!(f, " zxid={zxid} err={err} extra={}", hex(extra))
             }

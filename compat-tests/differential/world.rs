@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::codec::frame;
 use crate::conn::{Conn, Got};
+use crate::op::ZxidRef;
 use crate::op::{CLOSE, Op, PING, SYNC};
 use crate::program::{Hello, Password, SLOTS, Slot, Step};
-use crate::op::ZxidRef;
 use crate::tamper::{Fate, Tamperer};
 use crate::view::{Memory, Seen};
 
@@ -100,9 +100,12 @@ impl World {
 
     fn act(&mut self, step: &Step) -> Outcome {
         match step {
-            Step::Connect { slot, hello, take_over, then } => {
-                self.reconnect(*slot, hello, *take_over, then)
-            }
+            Step::Connect {
+                slot,
+                hello,
+                take_over,
+                then,
+            } => self.reconnect(*slot, hello, *take_over, then),
             Step::Drop { slot } => {
                 self.clients[*slot].conn = None;
                 Vec::new()
@@ -112,7 +115,10 @@ impl World {
             }
             Step::SendXid { slot, xid, op } => {
                 let batch = std::slice::from_ref(op);
-                vec![(Place::Slot(*slot), self.send(*slot, batch, Some(*xid), None))]
+                vec![(
+                    Place::Slot(*slot),
+                    self.send(*slot, batch, Some(*xid), None),
+                )]
             }
             Step::Garbage { slot, bytes } => vec![(Place::Slot(*slot), self.garbage(*slot, bytes))],
             Step::Expire { slot, keep_open } => self.expire(*slot, *keep_open),
@@ -148,7 +154,9 @@ impl World {
     /// Opens a connection for a client. It is kept when the server granted a session.
     fn connect(&mut self, slot: Slot, hello: &Hello, then: &[Op]) -> Vec<Seen> {
         self.clients[slot].conn = None;
-        let Ok(mut conn) = Conn::open(self.addr) else { return vec![Seen::Closed] };
+        let Ok(mut conn) = Conn::open(self.addr) else {
+            return vec![Seen::Closed];
+        };
         let last = self.memory.last_zxid;
         let mut bytes = frame(&hello.encode(last, self.clients[slot].session));
         self.clients[slot].xid = 0;
@@ -190,7 +198,9 @@ impl World {
     }
 
     fn lonely(&mut self, hello: Option<&Hello>, raw: &[u8], then: &[Op]) -> Vec<Seen> {
-        let Ok(mut conn) = Conn::open(self.addr) else { return vec![Seen::Closed] };
+        let Ok(mut conn) = Conn::open(self.addr) else {
+            return vec![Seen::Closed];
+        };
         let last = self.memory.last_zxid;
         let mut bytes = Vec::new();
         if let Some(hello) = hello {
@@ -261,13 +271,7 @@ impl World {
     }
 
     /// Reads events up to the reply to one request. `None` when the connection ended instead.
-    fn reply(
-        &mut self,
-        slot: Slot,
-        conn: &mut Conn,
-        op: &Op,
-        seen: &mut Vec<Seen>,
-    ) -> Option<i32> {
+    fn reply(&mut self, slot: Slot, conn: &mut Conn, op: &Op, seen: &mut Vec<Seen>) -> Option<i32> {
         loop {
             let frame = match self.next(conn, false, PATIENCE) {
                 Got::Frame(frame) => frame,
@@ -336,7 +340,9 @@ impl World {
     }
 
     fn next(&mut self, conn: &mut Conn, hello: bool, wait: Duration) -> Got {
-        let Some(tamper) = &mut self.tamper else { return conn.next(wait) };
+        let Some(tamper) = &mut self.tamper else {
+            return conn.next(wait);
+        };
         match conn.next(wait) {
             Got::Frame(frame) => match tamper.pass(frame, hello) {
                 Fate::Keep(frame) => Got::Frame(frame),
@@ -410,8 +416,15 @@ impl World {
     fn barriers(&mut self, out: &mut Outcome) {
         let op = match self.steps % 3 {
             0 => Op::Bare { code: PING },
-            1 => Op::Path { code: SYNC, path: Some(b"/".to_vec()) },
-            _ => Op::PathWatch { code: 3, path: Some(b"/".to_vec()), watch: false },
+            1 => Op::Path {
+                code: SYNC,
+                path: Some(b"/".to_vec()),
+            },
+            _ => Op::PathWatch {
+                code: 3,
+                path: Some(b"/".to_vec()),
+                watch: false,
+            },
         };
         let xid = BARRIER_XID + i32::try_from(self.steps).expect("fewer steps than xids");
         let bytes = frame(&op.encode(xid, 0));
@@ -421,13 +434,24 @@ impl World {
             }
         }
         for slot in 0..=MONITOR {
-            let Some(mut conn) = self.clients[slot].conn.take() else { continue };
+            let Some(mut conn) = self.clients[slot].conn.take() else {
+                continue;
+            };
             let mut seen = Vec::new();
             let err = self.reply(slot, &mut conn, &op, &mut seen);
-            if let Some(Seen::Reply { xid: got, zxid, err, .. }) = seen.last() {
+            if let Some(Seen::Reply {
+                xid: got,
+                zxid,
+                err,
+                ..
+            }) = seen.last()
+            {
                 let expected = if op.code() == PING { -2 } else { xid };
                 if *got == expected {
-                    let barrier = Seen::Barrier { zxid: *zxid, err: *err };
+                    let barrier = Seen::Barrier {
+                        zxid: *zxid,
+                        err: *err,
+                    };
                     seen.pop();
                     seen.push(barrier);
                 }
@@ -437,7 +461,11 @@ impl World {
                 Some(_) => self.clients[slot].conn = Some(conn),
                 None => {}
             }
-            let place = if slot == MONITOR { Place::Monitor } else { Place::Slot(slot) };
+            let place = if slot == MONITOR {
+                Place::Monitor
+            } else {
+                Place::Slot(slot)
+            };
             match out.iter_mut().find(|(p, _)| *p == place) {
                 Some((_, list)) => list.extend(seen),
                 None => out.push((place, seen)),
@@ -468,7 +496,10 @@ fn is_event(frame: &[u8]) -> bool {
 }
 
 fn bad_length(n: i32) -> Seen {
-    Seen::Broken { what: "frame length", frame: n.to_be_bytes().to_vec() }
+    Seen::Broken {
+        what: "frame length",
+        frame: n.to_be_bytes().to_vec(),
+    }
 }
 
 impl fmt::Display for Place {
