@@ -27,6 +27,7 @@ mod rng;
 mod runner;
 mod scenarios;
 mod scripted;
+mod selftest;
 mod servers;
 mod tamper;
 mod values;
@@ -76,6 +77,9 @@ fn run(args: &Args) -> Result<bool, String> {
     };
     if let Some(seed) = args.replay {
         return random::replay(args, &launchers, seed);
+    }
+    if args.wants("selftest") {
+        selftest::section()?;
     }
     let mut ledger = Ledger::default();
     if args.wants("scripted") {

@@ -439,22 +439,17 @@ impl World {
             };
             let mut seen = Vec::new();
             let err = self.reply(slot, &mut conn, &op, &mut seen);
-            if let Some(Seen::Reply {
-                xid: got,
-                zxid,
-                err,
-                ..
-            }) = seen.last()
-            {
-                let expected = if op.code() == PING { -2 } else { xid };
-                if *got == expected {
-                    let barrier = Seen::Barrier {
-                        zxid: *zxid,
-                        err: *err,
-                    };
-                    seen.pop();
-                    seen.push(barrier);
+            let expected = if op.code() == PING { -2 } else { xid };
+            match seen.pop() {
+                Some(Seen::Reply {
+                    xid,
+                    zxid,
+                    err,
+                    body,
+                }) if xid == expected => {
+                    seen.push(Seen::Barrier { zxid, err, body });
                 }
+                other => seen.extend(other),
             }
             match err {
                 Some(err) if op.closes_after(err) => seen.extend(self.until_closed(&mut conn)),
