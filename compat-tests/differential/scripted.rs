@@ -14,7 +14,7 @@ use crate::view::Seen;
 use crate::world::{Outcome, Place};
 
 /// Differences shown of one scenario before it is given up.
-const ENOUGH: usize = 15;
+const ENOUGH: usize = 40;
 
 /// Runs all scenarios that were asked for.
 pub fn section(args: &Args, launchers: &Launchers, ledger: &mut Ledger) -> Result<(), String> {
@@ -33,13 +33,13 @@ pub fn section(args: &Args, launchers: &Launchers, ledger: &mut Ledger) -> Resul
             if args.without.iter().any(|w| w == name) {
                 continue;
             }
-            let running = match pair.take() {
-                Some(pair) => pair,
-                None => Pair::start(launchers, profile)?,
+            let scenario = Scenario {
+                launchers,
+                profile,
+                name,
+                program: &script.steps,
             };
-            if scenario(&running, launchers, profile, name, &script.steps, ledger) {
-                pair = Some(running);
-            }
+            scenario.run(&mut pair, ledger)?;
         }
         println!(
             "scripted, profile {}: {} steps, {} differences, {:.1} s",
@@ -52,51 +52,80 @@ pub fn section(args: &Args, launchers: &Launchers, ledger: &mut Ledger) -> Resul
     Ok(())
 }
 
-/// Runs one scenario. False when the servers can no longer be compared.
-fn scenario(
-    pair: &Pair,
-    launchers: &Launchers,
-    profile: &Profile,
-    name: &str,
-    program: &[Step],
-    ledger: &mut Ledger,
-) -> bool {
-    let mut found = 0;
-    for (at, step) in program
-        .iter()
-        .chain(&crate::generate::epilogue())
-        .enumerate()
-    {
-        let (left, right) = pair.step(step);
-        ledger.steps += 1;
-        ledger.coverage.note(step, &left);
-        let places = differences(&left, &right, &mut ledger.tally);
-        if places.is_empty() {
-            continue;
+struct Scenario<'a> {
+    launchers: &'a Launchers,
+    profile: &'a Profile,
+    name: &'a str,
+    program: &'a [Step],
+}
+
+impl Scenario<'_> {
+    /// Runs the scenario and leaves a usable pair behind, or none. After a difference that puts the
+    /// servers into different states it begins again on fresh ones, without the step at fault.
+    fn run(&self, pair: &mut Option<Pair>, ledger: &mut Ledger) -> Result<(), String> {
+        let mut left_out = Vec::new();
+        let mut reported = Vec::new();
+        while reported.len() < ENOUGH {
+            let running = match pair.take() {
+                Some(pair) => pair,
+                None => Pair::start(self.launchers, self.profile)?,
+            };
+            match self.once(&running, &left_out, &mut reported, ledger) {
+                Some(at) => left_out.push(at),
+                None => {
+                    *pair = Some(running);
+                    return Ok(());
+                }
+            }
         }
-        found += 1;
-        ledger.differences += 1;
-        let same_state = state(&left) == state(&right);
-        let difference = Difference {
-            at,
-            step: step.clone(),
-            places,
-            left,
-            right,
-        };
-        let names = [launchers.left.name, launchers.right.name];
-        println!("DIFFERENCE profile {} scenario {name}", profile.name);
-        print!("{}", difference.describe(names));
-        if !same_state {
-            println!("  the servers are no longer in the same state; scenario {name} ends here");
-            return false;
-        }
-        if found == ENOUGH {
-            println!("  and perhaps more; scenario {name} ends here");
-            return false;
-        }
+        println!("  perhaps more, but scenario {} ends here", self.name);
+        Ok(())
     }
-    true
+
+    /// The index of the step that put the servers apart.
+    fn once(
+        &self,
+        pair: &Pair,
+        left_out: &[usize],
+        reported: &mut Vec<usize>,
+        ledger: &mut Ledger,
+    ) -> Option<usize> {
+        let epilogue = crate::generate::epilogue();
+        for (at, step) in self.program.iter().chain(&epilogue).enumerate() {
+            if left_out.contains(&at) {
+                continue;
+            }
+            let (left, right) = pair.step(step);
+            ledger.steps += 1;
+            ledger.coverage.note(step, &left);
+            let places = differences(&left, &right, &mut ledger.tally);
+            if places.is_empty() {
+                continue;
+            }
+            let apart = state(&left) != state(&right);
+            if !reported.contains(&at) {
+                reported.push(at);
+                ledger.differences += 1;
+                let names = [self.launchers.left.name, self.launchers.right.name];
+                let difference = Difference {
+                    at,
+                    step: step.clone(),
+                    places,
+                    left,
+                    right,
+                };
+                println!(
+                    "DIFFERENCE profile {} scenario {}",
+                    self.profile.name, self.name
+                );
+                print!("{}", difference.describe(names));
+            }
+            if apart || reported.len() >= ENOUGH {
+                return Some(at);
+            }
+        }
+        None
+    }
 }
 
 /// Which connections are open, and at which zxid.
