@@ -7,6 +7,7 @@
 //! It has a codec, sockets and a notion of ZooKeeper of its own, on purpose: nothing here uses the
 //! product's code.
 
+mod alone;
 mod args;
 mod codec;
 mod compare;
@@ -29,9 +30,11 @@ mod scenarios;
 mod scripted;
 mod selftest;
 mod servers;
+mod shape;
 mod tamper;
 mod values;
 mod view;
+mod words;
 mod world;
 
 use std::process::ExitCode;
@@ -87,6 +90,13 @@ fn run(args: &Args) -> Result<bool, String> {
     }
     if args.wants("random") {
         random::section(args, &launchers, &mut ledger)?;
+    }
+    if args.wants("words") {
+        words::section(args, &launchers, &mut ledger)?;
+    }
+    // Apache would not survive it.
+    if args.wants("alone") && !args.oracle {
+        alone::section(&launchers.right, &mut ledger)?;
     }
     ledger.coverage.print();
     ledger.tally.print();

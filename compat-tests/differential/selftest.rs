@@ -16,6 +16,7 @@ use crate::tamper::{ALL, Tamperer};
 pub fn section() -> Result<(), String> {
     codec::check();
     compare::check();
+    crate::shape::check();
     args::check();
     let mut second = Launcher::apache();
     second.name = "apache-2";
