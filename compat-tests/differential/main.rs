@@ -14,6 +14,7 @@ mod compare;
 mod conn;
 mod coverage;
 mod deviations;
+mod difference;
 mod generate;
 mod make;
 mod model;
@@ -31,6 +32,7 @@ mod scripted;
 mod selftest;
 mod servers;
 mod shape;
+mod survey;
 mod tamper;
 mod values;
 mod view;
@@ -100,6 +102,13 @@ fn run(args: &Args) -> Result<bool, String> {
     }
     ledger.coverage.print();
     ledger.tally.print();
+    if !ledger.kinds.is_empty() {
+        println!("kinds of differences (request: apache / zabra):");
+        ledger
+            .kinds
+            .iter()
+            .for_each(|(kind, times)| println!("  x{times:<4} {kind}"));
+    }
     println!("{} steps, {} differences", ledger.steps, ledger.differences);
     Ok(ledger.differences == 0)
 }
