@@ -16,6 +16,8 @@ pub struct Args {
     pub shrink: usize,
     /// Give up after this many differences.
     pub max_differences: usize,
+    /// Go on behind differences and show one of each kind.
+    pub survey: bool,
     /// Compare Apache with Apache: every difference is then a fault of this tester.
     pub oracle: bool,
     /// Print every step of a replay with its outcome.
@@ -34,6 +36,7 @@ Compares Zabra with Apache ZooKeeper, reply by reply.
   --without A,B      kinds of requests or steps to leave out
   --shrink N         attempts at shrinking a difference (default 40)
   --max N            stop after N differences (default 10)
+  --survey           go on behind differences, show one of each kind
   --oracle           run Apache against Apache
   --seed N --replay  run one program on fresh servers; with --keep 1,4-7 only those steps
   --verbose          print the steps of a replay
@@ -54,6 +57,7 @@ impl Args {
             without: Vec::new(),
             shrink: 40,
             max_differences: 10,
+            survey: false,
             oracle: false,
             verbose: false,
             sections: Vec::new(),
@@ -76,6 +80,7 @@ impl Args {
                 "--only" => args.sections.push(value()?),
                 "--shrink" => args.shrink = number(&value()?)?,
                 "--max" => args.max_differences = number(&value()?)?,
+                "--survey" => args.survey = true,
                 "--oracle" => args.oracle = true,
                 "--verbose" => args.verbose = true,
                 // Cargo passes these to every test program.

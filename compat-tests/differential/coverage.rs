@@ -33,16 +33,8 @@ impl Coverage {
                     _ => {}
                 }
             }
-            let (slot, ops): (_, &[Op]) = match step {
-                Step::Send { slot, batch, .. } => (*slot, batch),
-                Step::Connect { slot, then, .. } => (*slot, then),
-                Step::SendXid { slot, op, .. } | Step::SendAwait { slot, op, .. } => {
-                    (*slot, std::slice::from_ref(op))
-                }
-                _ => continue,
-            };
-            if *place == Place::Slot(slot) {
-                self.note_replies(ops, list);
+            if step.slot().is_some_and(|slot| *place == Place::Slot(slot)) {
+                self.note_replies(step.ops(), list);
             }
         }
     }

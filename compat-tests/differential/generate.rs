@@ -3,7 +3,7 @@
 
 use crate::codec::{Enc, frame};
 use crate::model::Model;
-use crate::op::{CLOSE, Mangle, Op, PING, ZxidRef};
+use crate::op::{CLOSE, Op, PING, ZxidRef};
 use crate::ops::{KINDS, Maker, ends_connection};
 use crate::program::{Hello, HelloSession, Password, SLOTS, Slot, Step};
 use crate::quota::quota_step;
@@ -455,13 +455,5 @@ impl Generator<'_> {
                 frame(&enc.0)
             }
         }
-    }
-}
-
-/// A truncated request, for scripted programs.
-pub fn truncated(op: Op, by: usize) -> Op {
-    Op::Mangled {
-        op: Box::new(op),
-        how: Mangle::Truncate(by),
     }
 }

@@ -7,13 +7,16 @@
 //! It has a codec, sockets and a notion of ZooKeeper of its own, on purpose: nothing here uses the
 //! product's code.
 
+mod alone;
 mod args;
 mod codec;
 mod compare;
 mod conn;
 mod coverage;
 mod deviations;
+mod difference;
 mod generate;
+mod make;
 mod model;
 mod op;
 mod ops;
@@ -24,10 +27,16 @@ mod quota;
 mod random;
 mod rng;
 mod runner;
+mod scenarios;
+mod scripted;
+mod selftest;
 mod servers;
+mod shape;
+mod survey;
 mod tamper;
 mod values;
 mod view;
+mod words;
 mod world;
 
 use std::process::ExitCode;
@@ -74,12 +83,32 @@ fn run(args: &Args) -> Result<bool, String> {
     if let Some(seed) = args.replay {
         return random::replay(args, &launchers, seed);
     }
+    if args.wants("selftest") {
+        selftest::section()?;
+    }
     let mut ledger = Ledger::default();
+    if args.wants("scripted") {
+        scripted::section(args, &launchers, &mut ledger)?;
+    }
     if args.wants("random") {
         random::section(args, &launchers, &mut ledger)?;
     }
+    if args.wants("words") {
+        words::section(args, &launchers, &mut ledger)?;
+    }
+    // Apache would not survive it.
+    if args.wants("alone") && !args.oracle {
+        alone::section(&launchers.right, &mut ledger)?;
+    }
     ledger.coverage.print();
     ledger.tally.print();
+    if !ledger.kinds.is_empty() {
+        println!("kinds of differences (request: apache / zabra):");
+        ledger
+            .kinds
+            .iter()
+            .for_each(|(kind, times)| println!("  x{times:<4} {kind}"));
+    }
     println!("{} steps, {} differences", ledger.steps, ledger.differences);
     Ok(ledger.differences == 0)
 }

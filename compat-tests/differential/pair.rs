@@ -107,6 +107,14 @@ impl Pair {
         )
     }
 
+    /// New clients for both servers, which must be in the same state.
+    pub fn new_players(&mut self, profile: &Profile) -> Result<(), String> {
+        let open = |server: &Server| World::open(server.addr, profile.opening()).map(Player::start);
+        self.left = open(&self.servers[0])?;
+        self.right = open(&self.servers[1])?;
+        Ok(())
+    }
+
     /// Puts a tamperer on what the second server says. Returns whether the one before it struck.
     pub fn tamper(&self, tamper: Option<Tamperer>) -> bool {
         let gone = "a player thread lives as long as its pair";

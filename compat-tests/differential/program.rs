@@ -132,6 +132,47 @@ pub enum Step {
     Finish { slot: Slot },
 }
 
+impl Step {
+    /// The requests in it, in the order of their replies.
+    pub fn ops(&self) -> &[Op] {
+        match self {
+            Self::Send { batch: ops, .. }
+            | Self::Connect { then: ops, .. }
+            | Self::Lonely { then: ops, .. } => ops,
+            Self::SendXid { op, .. } | Self::SendAwait { op, .. } => std::slice::from_ref(op),
+            _ => &[],
+        }
+    }
+
+    /// The slot that acts.
+    pub fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Connect { slot, .. }
+            | Self::Drop { slot }
+            | Self::Send { slot, .. }
+            | Self::SendXid { slot, .. }
+            | Self::SendAwait { slot, .. }
+            | Self::Garbage { slot, .. }
+            | Self::Expire { slot, .. }
+            | Self::Finish { slot } => Some(*slot),
+            Self::Lonely { .. } => None,
+        }
+    }
+
+    /// A word for the kind of step.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect",
+            Self::Drop { .. } => "drop",
+            Self::Send { .. } | Self::SendXid { .. } | Self::SendAwait { .. } => "send",
+            Self::Garbage { .. } => "garbage",
+            Self::Expire { .. } => "expire",
+            Self::Lonely { .. } => "lonely",
+            Self::Finish { .. } => "finish",
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

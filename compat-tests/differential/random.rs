@@ -5,11 +5,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::args::{Args, show_ranges};
+use crate::difference::Difference;
 use crate::generate::{Recipe, generate};
 use crate::pair::{Launchers, Pair};
 use crate::profiles::{PROFILES, Profile};
 use crate::program::Step;
-use crate::runner::{Difference, Ledger, Shrunk, run, shrink};
+use crate::runner::{Ledger, Shrunk, run, shrink};
+use crate::survey::Survey;
 
 /// Runs all programs that were asked for. Servers are shared by the programs of a profile until
 /// they differ; both then start afresh, so that one difference does not cause others.
@@ -30,7 +32,7 @@ pub fn section(args: &Args, launchers: &Launchers, ledger: &mut Ledger) -> Resul
         let before = (ledger.steps, ledger.differences);
         let mut pair = None;
         for seed in args.first_seed..args.first_seed + seeds {
-            if ledger.differences >= args.max_differences {
+            if !args.survey && ledger.differences >= args.max_differences {
                 break;
             }
             one_seed(args, launchers, profile, seed, &mut pair, ledger)?;
@@ -65,6 +67,17 @@ fn one_seed(
     pair: &mut Option<Pair>,
     ledger: &mut Ledger,
 ) -> Result<(), String> {
+    if args.survey {
+        let program = &program(args, profile, seed, "");
+        let name = &format!("seed {seed}");
+        return Survey {
+            launchers,
+            profile,
+            name,
+            program,
+        }
+        .run(pair, ledger);
+    }
     let running = match pair.take() {
         Some(pair) => pair,
         None => Pair::start(launchers, profile)?,

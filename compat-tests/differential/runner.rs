@@ -1,23 +1,15 @@
 //! Runs programs on a pair of servers, stops at the first difference, and shrinks it.
 
-use crate::compare::{at, differences};
+use std::collections::BTreeMap;
+
+use crate::compare::differences;
 use crate::coverage::Coverage;
 use crate::deviations::Tally;
+use crate::difference::Difference;
 use crate::generate::epilogue;
 use crate::pair::{Launchers, Pair};
 use crate::profiles::Profile;
 use crate::program::Step;
-use crate::world::{Outcome, Place};
-
-/// The first step whose outcomes differ.
-pub struct Difference {
-    /// Index into the program; its length or more for the steps that end the sessions.
-    pub at: usize,
-    pub step: Step,
-    pub places: Vec<Place>,
-    pub left: Outcome,
-    pub right: Outcome,
-}
 
 /// What a whole run collects.
 #[derive(Default)]
@@ -26,6 +18,8 @@ pub struct Ledger {
     pub coverage: Coverage,
     pub steps: usize,
     pub differences: usize,
+    /// Differences of a survey by kind.
+    pub kinds: BTreeMap<String, usize>,
     /// Print each step and what the oracle showed.
     pub verbose: bool,
 }
@@ -54,22 +48,6 @@ pub fn run(pair: &Pair, program: &[Step], ledger: &mut Ledger) -> Option<Differe
         }
     }
     None
-}
-
-impl Difference {
-    /// The step and both answers, only where they differ.
-    pub fn describe(&self, names: [&str; 2]) -> String {
-        let mut out = format!("  step {}: {}\n", self.at, self.step);
-        for place in &self.places {
-            for (name, outcome) in [(names[0], &self.left), (names[1], &self.right)] {
-                out.push_str(&format!("  {name:8} {place}:\n"));
-                for seen in at(outcome, *place) {
-                    out.push_str(&format!("      {seen}\n"));
-                }
-            }
-        }
-        out
-    }
 }
 
 /// A smaller program that still shows a difference.

@@ -175,70 +175,74 @@ fn perms(rng: &mut Rng) -> i32 {
     *rng.pick(&[31, 31, 31, 31, 1, 3, 5, 7, 15, 17, 9, 16, 30, 0, 32, 63, -1])
 }
 
+/// ACL ids the server takes (`auth` only from a client that has an identity).
+pub const GOOD_IDS: [(&str, &str); 21] = [
+    ("world", "anyone"),
+    ("world", "anyone"),
+    ("world", "anyone"),
+    ("digest", DIGEST_1),
+    ("digest", DIGEST_1),
+    ("digest", DIGEST_2),
+    ("digest", "user1:other"),
+    ("digest", ":h"),
+    ("digest", "a:b:"),
+    ("auth", ""),
+    ("auth", ""),
+    ("auth", "ignored:really"),
+    ("ip", "127.0.0.1"),
+    ("ip", "127.0.0.1"),
+    ("ip", "127.0.0.0/8"),
+    ("ip", "127.0.0.2/31"),
+    ("ip", "10.0.0.0/8"),
+    ("ip", "0.0.0.0/0"),
+    ("ip", "::1"),
+    ("ip", "2001:db8::/32"),
+    ("digest", "\u{1f600}:h\u{1f600}"),
+];
+
 fn good_entry(rng: &mut Rng) -> Acl {
-    const IDS: [(&str, &str); 21] = [
-        ("world", "anyone"),
-        ("world", "anyone"),
-        ("world", "anyone"),
-        ("digest", DIGEST_1),
-        ("digest", DIGEST_1),
-        ("digest", DIGEST_2),
-        ("digest", "user1:other"),
-        ("digest", ":h"),
-        ("digest", "a:b:"),
-        ("auth", ""),
-        ("auth", ""),
-        ("auth", "ignored:really"),
-        ("ip", "127.0.0.1"),
-        ("ip", "127.0.0.1"),
-        ("ip", "127.0.0.0/8"),
-        ("ip", "127.0.0.2/31"),
-        ("ip", "10.0.0.0/8"),
-        ("ip", "0.0.0.0/0"),
-        ("ip", "::1"),
-        ("ip", "2001:db8::/32"),
-        ("digest", "\u{1f600}:h\u{1f600}"),
-    ];
-    let (scheme, id) = *rng.pick(&IDS);
+    let (scheme, id) = *rng.pick(&GOOD_IDS);
     entry(perms(rng), scheme, id)
 }
 
+/// ACL ids most of which the server refuses.
+pub const BAD_IDS: [(&str, &str); 32] = [
+    ("world", "x"),
+    ("world", ""),
+    ("super", ""),
+    ("super", "super:x"),
+    ("sasl", "bob"),
+    ("x509", "CN=a"),
+    ("digest", "u"),
+    ("digest", "u:"),
+    ("digest", ""),
+    ("digest", ":"),
+    ("digest", "a:b:c"),
+    ("digest", "a:b::"),
+    ("ip", ""),
+    ("ip", "1.2.3"),
+    ("ip", "1.2.3.4.5"),
+    ("ip", "256.0.0.1"),
+    ("ip", "1.2.3.4/33"),
+    ("ip", "1.2.3.4/-1"),
+    ("ip", "1.2.3.4/"),
+    ("ip", "1.2.3.4/8/8"),
+    ("ip", "1.2.3.4/x"),
+    ("ip", "01.2.3.4"),
+    ("ip", "+1.2.3.4"),
+    ("ip", "1.2.3.x"),
+    ("ip", "::"),
+    ("ip", ":::1"),
+    ("ip", "1:2:3:4:5:6:7"),
+    ("ip", "1:2:3:4:5:6:7:8/129"),
+    ("ip", "::ffff:1.2.3.4"),
+    ("ip", "localhost"),
+    ("", ""),
+    ("bogus", "x"),
+];
+
 fn bad_entry(rng: &mut Rng) -> Acl {
-    const IDS: [(&str, &str); 32] = [
-        ("world", "x"),
-        ("world", ""),
-        ("super", ""),
-        ("super", "super:x"),
-        ("sasl", "bob"),
-        ("x509", "CN=a"),
-        ("digest", "u"),
-        ("digest", "u:"),
-        ("digest", ""),
-        ("digest", ":"),
-        ("digest", "a:b:c"),
-        ("digest", "a:b::"),
-        ("ip", ""),
-        ("ip", "1.2.3"),
-        ("ip", "1.2.3.4.5"),
-        ("ip", "256.0.0.1"),
-        ("ip", "1.2.3.4/33"),
-        ("ip", "1.2.3.4/-1"),
-        ("ip", "1.2.3.4/"),
-        ("ip", "1.2.3.4/8/8"),
-        ("ip", "1.2.3.4/x"),
-        ("ip", "01.2.3.4"),
-        ("ip", "+1.2.3.4"),
-        ("ip", "1.2.3.x"),
-        ("ip", "::"),
-        ("ip", ":::1"),
-        ("ip", "1:2:3:4:5:6:7"),
-        ("ip", "1:2:3:4:5:6:7:8/129"),
-        ("ip", "::ffff:1.2.3.4"),
-        ("ip", "localhost"),
-        ("", ""),
-        ("bogus", "x"),
-    ];
-    match rng.below(IDS.len() + 4) {
+    match rng.below(BAD_IDS.len() + 4) {
         0 => Acl {
             perms: 31,
             scheme: None,
@@ -259,6 +263,6 @@ fn bad_entry(rng: &mut Rng) -> Acl {
             scheme: s("auth"),
             id: None,
         },
-        n => entry(perms(rng), IDS[n - 4].0, IDS[n - 4].1),
+        n => entry(perms(rng), BAD_IDS[n - 4].0, BAD_IDS[n - 4].1),
     }
 }

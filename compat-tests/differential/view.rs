@@ -106,6 +106,7 @@ pub enum Seen {
     Barrier {
         zxid: i64,
         err: i32,
+        body: Vec<Val>,
     },
     /// A frame that does not decode, with the field that failed.
     Broken {
