@@ -22,3 +22,5 @@ pub mod pipeline;
 
 pub mod admin;
 pub mod conn;
+
+pub mod bench;
