@@ -23,4 +23,5 @@ pub mod pipeline;
 pub mod admin;
 pub mod conn;
 
+pub mod bench;
 pub mod runtime;

@@ -86,10 +86,7 @@ fn server(args: &ServerArgs) -> i32 {
 
 fn other(name: &str, rest: Vec<String>) -> i32 {
     match name {
-        "bench" => {
-            let _ = rest;
-            2
-        }
+        "bench" => zabra::bench::run(rest),
         _ => {
             eprintln!("unknown command {name}\n{HELP}");
             2
