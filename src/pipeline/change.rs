@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::base::hash::Map;
 use crate::base::{OwnerKind, SessionId, StatPersisted, Thin, Zxid, path};
-use crate::tree::{AclId, AclList, DataTree, NodeFacts, node_digest};
+use crate::tree::{AclId, AclList, DataTree, NodeFacts, content_crc, node_digest};
 
 /// An ACL as a change knows it.
 #[derive(Clone, Debug)]
@@ -27,7 +27,9 @@ pub(super) struct Change {
     pub(super) stat: StatPersisted,
     pub(super) children: i64,
     pub(super) acl: ChangedAcl,
-    pub(super) data: Option<Thin>,
+    pub(super) data_len: usize,
+    /// CRC of path and data: all that a digest needs of them.
+    pub(super) content_crc: u32,
     digest: u64,
 }
 
@@ -39,20 +41,22 @@ impl Change {
             stat: facts.stat,
             children: facts.children as i64,
             acl: ChangedAcl::Known(facts.acl),
-            data: facts.data,
+            data_len: facts.data_len,
+            content_crc: facts.content_crc,
             digest,
         }
     }
 
     /// A node that will be created.
-    pub(super) fn created(stat: StatPersisted, acl: AclList, data: Option<Thin>) -> Self {
+    pub(super) fn created(p: &str, stat: StatPersisted, acl: AclList, data: Option<&[u8]>) -> Self {
         Self {
             zxid: Zxid(stat.czxid),
             exists: true,
             stat,
             children: 0,
             acl: ChangedAcl::New(acl),
-            data,
+            data_len: data.map_or(0, <[u8]>::len),
+            content_crc: content_crc(p, data),
             digest: 0,
         }
     }
@@ -107,13 +111,13 @@ impl Outstanding {
             return change.exists.then(|| change.clone());
         }
         let facts = tree.facts(stored)?;
-        let digest = self.digest_of(stored, facts.data.as_deref(), &facts.stat);
+        let digest = self.digest_of(stored, facts.content_crc, &facts.stat);
         Some(Change::of(facts, digest))
     }
 
-    fn digest_of(&self, stored: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u64 {
+    fn digest_of(&self, stored: &str, content_crc: u32, stat: &StatPersisted) -> u64 {
         if self.keep_digest {
-            node_digest(stored, data, stat)
+            node_digest(stored, content_crc, stat)
         } else {
             0
         }
@@ -125,7 +129,7 @@ impl Outstanding {
         let before = change.digest;
         change.zxid = zxid;
         change.digest = match change.exists {
-            true => self.digest_of(stored, change.data.as_deref(), &change.stat),
+            true => self.digest_of(stored, change.content_crc, &change.stat),
             false => 0,
         };
         self.digest = self.digest.wrapping_sub(before).wrapping_add(change.digest);

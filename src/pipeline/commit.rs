@@ -108,7 +108,7 @@ impl Server {
         if let Some(inbox) = origin {
             let mut frames = Vec::new();
             write(&mut frames);
-            self.push(inbox, Item::Reply(zxid, frames.into()), out);
+            self.push(inbox, Item::Reply(zxid, frames), out);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::limits::MAX_BUFFER_DEFAULT;
 use crate::base::{Id, OwnerKind, Perms, SessionId, Zxid, path};
-use crate::jute::{DecodeError, Input as Bytes, Output};
+use crate::jute::{DecodeError, Input as Bytes, Jute, Output};
 use crate::proto::txn::{ErrorTxn, Txn, TxnDigest, TxnHeader};
 use crate::proto::{Code, OpCode};
 use crate::session::{Authorizer, SessionTracker};
@@ -108,6 +108,7 @@ impl Prep {
         };
         let mut body = std::mem::take(&mut self.scratch);
         body.clear();
+        body.resize(TxnHeader::LEN, 0);
         self.outstanding.begin();
         let made = match self.transaction(request, &ctx, &mut body) {
             // What could not be read back is never logged (Apache: ZOOKEEPER-4306 and kin).
@@ -117,13 +118,13 @@ impl Prep {
         let prepared = match made {
             Ok(op) => {
                 self.outstanding.keep();
-                Ok(self.seal(request, op, &ctx, &body, true))
+                Ok(self.seal(request, op, &ctx, &mut body, true))
             }
             Err(Refused::Error(code)) => {
                 self.outstanding.roll_back(zxid);
-                body.clear();
+                body.truncate(TxnHeader::LEN);
                 Txn::Error(ErrorTxn { err: code as i32 }).encode(&mut body);
-                Ok(self.seal(request, OpCode::Error, &ctx, &body, false))
+                Ok(self.seal(request, OpCode::Error, &ctx, &mut body, false))
             }
             Err(Refused::Undecodable) => {
                 self.outstanding.roll_back(zxid);
@@ -135,12 +136,13 @@ impl Prep {
     }
 
     /// Header, body and digest in one block: the very bytes that are logged, proposed and applied.
+    /// `bytes` has the body behind room for the header.
     fn seal(
         &self,
         request: &Request,
         op: OpCode,
         ctx: &Context<'_>,
-        body: &[u8],
+        bytes: &mut Vec<u8>,
         digest: bool,
     ) -> Arc<[u8]> {
         let header = TxnHeader {
@@ -150,18 +152,14 @@ impl Prep {
             time: ctx.time,
             op: op as i32,
         };
-        let digest = self.outstanding.digest().filter(|_| digest);
-        let mut bytes = Vec::with_capacity(32 + body.len() + 12);
-        crate::jute::Jute::encode(&header, &mut bytes);
-        bytes.raw(body);
-        if let Some(digest) = digest {
-            let d = TxnDigest {
-                version: crate::proto::txn::DIGEST_VERSION,
-                digest: digest as i64,
-            };
-            crate::jute::Jute::encode(&d, &mut bytes);
+        if let Some(digest) = self.outstanding.digest().filter(|_| digest) {
+            let d = TxnDigest { version: crate::proto::txn::DIGEST_VERSION, digest: digest as i64 };
+            d.encode(bytes);
         }
-        bytes.into()
+        if let Some(head) = bytes.first_chunk_mut() {
+            *head = header.to_array();
+        }
+        Arc::from(&bytes[..])
     }
 
     /// Writes the transaction's body and returns its type.

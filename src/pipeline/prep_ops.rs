@@ -1,7 +1,7 @@
 //! The single write operations; the order of checks is Apache's (first failure wins).
 
 use crate::base::stat::TTL_MAX;
-use crate::base::{Acl, OwnerKind, Perms, StatPersisted, Thin, path};
+use crate::base::{Acl, OwnerKind, Perms, StatPersisted, path};
 use crate::jute::{Input, Jute, Str};
 use crate::proto::request::{
     AclWire, CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, PathRequest,
@@ -12,7 +12,7 @@ use crate::proto::txn::{
     Txn, some,
 };
 use crate::proto::{Code, OpCode};
-use crate::tree::DataTree;
+use crate::tree::{DataTree, content_crc};
 
 use super::change::Change;
 use super::prep::{Context, CreateKind, Place, Prep, Refused};
@@ -184,7 +184,7 @@ impl Prep {
         write_create(kind, p, r.data, &acl, parent_cversion, body);
         self.outstanding.put(parent, q, ctx.zxid);
         let stat = StatPersisted::created(ctx.zxid, ctx.time, kind.owner);
-        let node = Change::created(stat, acl.into(), r.data.map(Thin::new));
+        let node = Change::created(p, stat, acl.into(), r.data);
         self.outstanding.put(p, node, ctx.zxid);
         Ok(kind.op)
     }
@@ -253,7 +253,7 @@ impl Prep {
         path::validate(p).map_err(|_| Code::BadArguments)?;
         let mut node = self.node(p)?;
         self.permitted(&node, Perms::WRITE, ctx)?;
-        let old_len = node.data.as_ref().map_or(0, |d| d.len()) as i64;
+        let old_len = node.data_len as i64;
         let new_len = r.data.map_or(0, |d| d.len()) as i64;
         self.check_quota(p, 0, new_len - old_len)?;
         let version = next_version(node.stat.version, r.version)?;
@@ -266,7 +266,8 @@ impl Prep {
         node.stat.version = version;
         node.stat.mzxid = ctx.zxid.0;
         node.stat.mtime = ctx.time;
-        node.data = r.data.map(Thin::new);
+        node.data_len = r.data.map_or(0, <[u8]>::len);
+        node.content_crc = content_crc(path::stored(p), r.data);
         self.outstanding.put(p, node, ctx.zxid);
         Ok(OpCode::SetData)
     }

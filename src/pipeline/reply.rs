@@ -33,8 +33,8 @@ pub fn read_reply<T>(
 }
 
 /// The frame that answers a write.
-pub(super) fn write_reply(op: OpCode, xid: i32, zxid: Zxid, outcome: &Outcome) -> Box<[u8]> {
-    let mut out = Vec::with_capacity(128);
+pub(super) fn write_reply(op: OpCode, xid: i32, zxid: Zxid, outcome: &Outcome) -> Vec<u8> {
+    let mut out = Vec::with_capacity(96);
     let result = &outcome.result;
     let err = result.err;
     frame(&mut out, xid, zxid, err, |out| match op {
@@ -48,7 +48,7 @@ pub(super) fn write_reply(op: OpCode, xid: i32, zxid: Zxid, outcome: &Outcome) -
         OpCode::SetData | OpCode::SetAcl => stat(out, result),
         _ => {}
     });
-    out.into()
+    out
 }
 
 fn path(out: &mut Vec<u8>, result: &SubOutcome) {

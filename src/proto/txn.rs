@@ -138,6 +138,22 @@ record! {
     }
 }
 
+impl TxnHeader {
+    /// Its encoded length, bytes.
+    pub const LEN: usize = 32;
+
+    /// The encoded form.
+    pub fn to_array(&self) -> [u8; Self::LEN] {
+        let mut out = [0; Self::LEN];
+        out[..8].copy_from_slice(&self.client_id.to_be_bytes());
+        out[8..12].copy_from_slice(&self.cxid.to_be_bytes());
+        out[12..20].copy_from_slice(&self.zxid.to_be_bytes());
+        out[20..28].copy_from_slice(&self.time.to_be_bytes());
+        out[28..].copy_from_slice(&self.op.to_be_bytes());
+        out
+    }
+}
+
 /// A transaction's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Txn<'a> {
@@ -378,6 +394,12 @@ mod tests {
             panic!("a create")
         };
         assert_eq!(c.parent_cversion, -1);
+    }
+
+    #[test]
+    fn both_encoders_of_a_header_agree() {
+        let h = TxnHeader { client_id: 1, cxid: -2, zxid: 3 << 40, time: 4, op: -11 };
+        assert_eq!(h.to_array()[..], h.to_bytes()[..]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub enum Item {
     /// A watch event: a whole frame, shared by everyone it goes to.
     Event(Zxid, Arc<[u8]>),
     /// The reply to a write: a whole frame.
-    Reply(Zxid, Box<[u8]>),
+    Reply(Zxid, Vec<u8>),
     /// The answer to a connect request.
     Connected(Zxid, Connected),
     /// Nothing more will come: close once everything before is written.
@@ -212,7 +212,7 @@ mod tests {
     fn pops_in_order_up_to_a_zxid() {
         let inbox = Inbox::new(ConnId(1), vec![], Arc::new(|_, _| true));
         assert!(inbox.push(Item::Event(Zxid(1), Arc::from(*b"a"))));
-        assert!(!inbox.push(Item::Reply(Zxid(2), Box::from(*b"b"))));
+        assert!(!inbox.push(Item::Reply(Zxid(2), b"b".to_vec())));
         assert!(matches!(inbox.pop(Zxid(1)), Some(Item::Event(..))));
         assert!(inbox.pop(Zxid(1)).is_none());
         assert!(matches!(inbox.pop(Zxid(2)), Some(Item::Reply(..))));

@@ -6,7 +6,6 @@ use parking_lot::RwLockWriteGuard;
 use smallvec::SmallVec;
 
 use super::acl_table::AclId;
-use super::digest::node_digest;
 use super::node::Znode;
 use super::shard::Nodes;
 use super::tree::{DataTree, DigestAt};
@@ -99,7 +98,7 @@ impl<'t> Locked<'t> {
         if !self.track_digest {
             return 0;
         }
-        node_digest(node.path.text(), node.data.as_deref(), &node.stat())
+        node.digest()
     }
 
     /// Changes a node and keeps the digest true. `None` when there is none.
@@ -111,7 +110,7 @@ impl<'t> Locked<'t> {
         let hash = self.tree.hash(stored_path);
         let track = self.track_digest;
         let sum = |n: &Znode| match track {
-            true => node_digest(stored_path, n.data.as_deref(), &n.stat()),
+            true => n.digest(),
             false => 0,
         };
         let node = self.nodes(hash).get_mut(hash, stored_path.as_bytes())?;

@@ -35,7 +35,7 @@ pub mod watch;
 
 pub use acl_table::{AclId, AclList};
 pub use apply::{Outcome, SubOutcome};
-pub use digest::node_digest;
+pub use digest::{content_crc, node_digest};
 pub use inbox::{Inbox, Item};
 pub use node::Znode;
 pub use tree::{DataTree, DigestAt, NodeFacts, TreeOptions};

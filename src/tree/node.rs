@@ -2,9 +2,10 @@
 
 use super::acl_table::AclId;
 use super::children::Children;
+use super::digest::{content_crc, node_digest};
 use crate::base::{OwnerKind, Stat, StatPersisted, Thin};
 
-/// A node of the tree (Apache: `DataNode`): 88 bytes, plus path, data and child set.
+/// A node of the tree (Apache: `DataNode`): 96 bytes, plus path, data and child set.
 #[derive(Debug)]
 pub struct Znode {
     pub(crate) path: Thin,
@@ -20,12 +21,14 @@ pub struct Znode {
     cversion: i32,
     aversion: i32,
     pub(crate) acl: AclId,
+    content_crc: u32,
 }
 
-const _: () = assert!(size_of::<Znode>() == 88, "memory a znode is a promise");
+const _: () = assert!(size_of::<Znode>() == 96, "memory a znode is a promise");
 
 impl Znode {
     pub(crate) fn new(path: Thin, data: Option<Thin>, acl: AclId, s: &StatPersisted) -> Self {
+        let content_crc = content_crc(path.text(), data.as_deref());
         let mut node = Self {
             path,
             data,
@@ -40,6 +43,7 @@ impl Znode {
             cversion: 0,
             aversion: 0,
             acl,
+            content_crc,
         };
         node.set_stat(s);
         node
@@ -91,6 +95,7 @@ impl Znode {
     }
 
     pub(crate) fn set_data(&mut self, data: Option<Thin>, version: i32, zxid: i64, time: i64) {
+        self.content_crc = content_crc(self.path.text(), data.as_deref());
         self.data = data;
         self.version = version;
         self.mzxid = zxid;
@@ -100,6 +105,16 @@ impl Znode {
     pub(crate) fn set_acl(&mut self, acl: AclId, aversion: i32) {
         self.acl = acl;
         self.aversion = aversion;
+    }
+
+    /// Digest of this node, see [`node_digest`].
+    pub(crate) fn digest(&self) -> u64 {
+        node_digest(self.path.text(), self.content_crc, &self.stat())
+    }
+
+    /// CRC of path and data.
+    pub(crate) fn content_crc(&self) -> u32 {
+        self.content_crc
     }
 
     /// Who owns it.

@@ -49,8 +49,10 @@ pub struct NodeFacts {
     pub children: usize,
     /// ACL.
     pub acl: AclId,
-    /// Data.
-    pub data: Option<Thin>,
+    /// Length of the data, bytes.
+    pub data_len: usize,
+    /// CRC of path and data.
+    pub content_crc: u32,
 }
 
 /// The whole tree. See the module for who may do what.
@@ -169,7 +171,8 @@ impl DataTree {
             stat: n.stat(),
             children: n.num_children(),
             acl: n.acl,
-            data: n.data.clone(),
+            data_len: n.data_len(),
+            content_crc: n.content_crc(),
         })
     }
 
