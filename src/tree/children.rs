@@ -26,9 +26,9 @@ impl Default for Children {
     }
 }
 
-/// The part a hash belongs to; bits that the table inside and the shard choice do not use much.
+/// The part a hash belongs to: neither the table's tag bits nor its position bits.
 fn part_of(hash: u64) -> usize {
-    (hash >> 40) as usize % PARTS
+    (hash >> 36) as usize % PARTS
 }
 
 impl Children {

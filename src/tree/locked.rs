@@ -141,9 +141,7 @@ impl<'t> Locked<'t> {
             else {
                 return false;
             };
-            q.children
-                .get_or_insert_default()
-                .insert(hash, p.clone(), state);
+            q.children_mut().insert(hash, p.clone(), state);
         }
         let size = p.len() + data.as_ref().map_or(0, |d| d.len());
         let node = Znode::new(p.clone(), data, acl, stat);
@@ -164,12 +162,8 @@ impl<'t> Locked<'t> {
         if let Some(q) = self
             .nodes(parent_hash)
             .get_mut(parent_hash, parent.as_bytes())
-            && let Some(c) = &mut q.children
         {
-            c.remove(hash, stored_path.as_bytes());
-            if c.len() == 0 {
-                q.children = None;
-            }
+            q.remove_child(hash, stored_path.as_bytes());
         }
         let node = self
             .nodes(hash)
@@ -203,7 +197,7 @@ impl<'t> Locked<'t> {
             };
             count += 1;
             bytes += node.data_len() as i64;
-            left.extend(node.children.iter().flat_map(|c| c.iter().cloned()));
+            left.extend(node.children().into_iter().flat_map(|c| c.iter().cloned()));
         }
         (count, bytes)
     }

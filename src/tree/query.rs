@@ -332,8 +332,7 @@ impl<'p> WatchLists<'p> {
 }
 
 fn child_paths(node: &Znode) -> Vec<Thin> {
-    node.children
-        .as_ref()
+    node.children()
         .map(|c| c.iter().cloned().collect())
         .unwrap_or_default()
 }
@@ -356,10 +355,10 @@ impl ReadShards<'_> {
 
     fn descendants(&self, node: &Znode) -> usize {
         let mut count = 0;
-        let mut left: Vec<&Thin> = node.children.iter().flat_map(|c| c.iter()).collect();
+        let mut left: Vec<&Thin> = node.children().into_iter().flat_map(|c| c.iter()).collect();
         while let Some(p) = left.pop() {
             count += 1;
-            if let Some(c) = self.get(p.text()).and_then(|n| n.children.as_ref()) {
+            if let Some(c) = self.get(p.text()).and_then(Znode::children) {
                 left.extend(c.iter());
             }
         }

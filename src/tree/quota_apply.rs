@@ -62,7 +62,7 @@ pub(super) fn rebuild(tree: &DataTree) {
         let Some(node) = locked.get(p.text()) else {
             continue;
         };
-        match &node.children {
+        match node.children() {
             Some(c) => left.extend(c.iter().cloned()),
             None if path::name(p.text()) == LIMITS => {
                 if let Some(root) = root_of_node(p.text(), LIMITS) {

@@ -159,7 +159,7 @@ impl DataTree {
                     acl: n.acl.stored(),
                     stat: n.stat(),
                 };
-                (image, n.children.as_ref().map_or(0, |c| c.parts()))
+                (image, n.children().map_or(0, |c| c.parts()))
             });
             let Some((mut image, parts)) = seen else {
                 continue;
@@ -173,7 +173,7 @@ impl DataTree {
             f(&image)?;
             for part in 0..parts {
                 self.with_node(p.text(), |n| {
-                    if let Some(c) = &n.children {
+                    if let Some(c) = n.children() {
                         left.extend(c.part(part, parts).cloned());
                     }
                 });

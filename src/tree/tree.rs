@@ -135,8 +135,10 @@ impl DataTree {
         hash_bytes(&self.state, stored_path.as_bytes())
     }
 
+    /// The shard of a hash. Neither the top seven bits, which tables use as tags, nor the low ones,
+    /// which they use as positions: else everything in a shard would look alike to its table.
     pub(crate) fn shard_of(hash: u64) -> usize {
-        (hash >> 56) as usize % TREE_SHARDS
+        (hash >> 44) as usize % TREE_SHARDS
     }
 
     pub(crate) fn shard(&self, hash: u64) -> &Shard {
@@ -278,6 +280,16 @@ impl DataTree {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shards_leave_the_bits_of_their_tables_alone() {
+        let one_shard = (0..1_000_000_u64)
+            .map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .filter(|h| DataTree::shard_of(*h) == 7);
+        let mut tags = [0_u32; 128];
+        one_shard.for_each(|h| tags[(h >> 57) as usize] += 1);
+        assert!(tags.iter().all(|n| *n > 0), "{tags:?}");
+    }
 
     #[test]
     fn a_fresh_tree_is_apaches() {
