@@ -25,7 +25,7 @@ from report import Expectations, Report  # noqa: E402
 from servers import Server  # noqa: E402
 
 # In the order of their length, so that the long ones start first.
-SUITES = ["kazoo", "crate", "aiozk", "node", "loadgen", "c", "go", "nodeclient", "usecases", "java"]
+SUITES = ["kazoo", "crate", "aiozk", "node", "loadgen", "c", "go", "nodeclient", "usecases", "java", "zkcli", "curator"]
 PROGRESS_EVERY = 30
 
 
