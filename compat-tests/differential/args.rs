@@ -16,6 +16,8 @@ pub struct Args {
     pub shrink: usize,
     /// Give up after this many differences.
     pub max_differences: usize,
+    /// Scenarios under every profile.
+    pub full: bool,
     /// Go on behind differences and show one of each kind.
     pub survey: bool,
     /// Compare Apache with Apache: every difference is then a fault of this tester.
@@ -32,10 +34,11 @@ Compares Zabra with Apache ZooKeeper, reply by reply.
   --first-seed N     seed of the first program (default 1)
   --steps N          random steps of each program (default 300)
   --profile NAME     only this profile: main, defaults, open, enforce, reaper
-  --only SECTION     selftest, random, scripted, words, alone; may be repeated
+  --only SECTION     selftest, scripted, random, words, alone; may be repeated
   --without A,B      kinds of requests or steps to leave out
   --shrink N         attempts at shrinking a difference (default 40)
   --max N            stop after N differences (default 10)
+  --full             scenarios under every profile, not just main and reaper
   --survey           go on behind differences, show one of each kind
   --oracle           run Apache against Apache
   --seed N --replay  run one program on fresh servers; with --keep 1,4-7 only those steps
@@ -57,6 +60,7 @@ impl Args {
             without: Vec::new(),
             shrink: 40,
             max_differences: 10,
+            full: false,
             survey: false,
             oracle: false,
             verbose: false,
@@ -80,6 +84,7 @@ impl Args {
                 "--only" => args.sections.push(value()?),
                 "--shrink" => args.shrink = number(&value()?)?,
                 "--max" => args.max_differences = number(&value()?)?,
+                "--full" => args.full = true,
                 "--survey" => args.survey = true,
                 "--oracle" => args.oracle = true,
                 "--verbose" => args.verbose = true,
@@ -95,6 +100,11 @@ impl Args {
             (None, false) => {}
         }
         Ok(Some(args))
+    }
+
+    /// Whether everything runs that makes up a complete run.
+    pub fn complete(&self) -> bool {
+        self.sections.is_empty() && self.profile.is_none() && self.without.is_empty()
     }
 
     /// Whether a section was asked for; all are when none is named.

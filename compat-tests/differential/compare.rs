@@ -60,6 +60,28 @@ fn in_body(seen: &Seen, rule: fn(Val) -> Val) -> Seen {
             err,
             body: body.into_iter().map(rule).collect(),
         },
+        // A path is text like any other; no rule turns it into something else.
+        Seen::Event {
+            zxid,
+            err,
+            kind,
+            state,
+            path,
+            extra,
+        } => {
+            let path = match rule(Val::Text("path", path)) {
+                Val::Text(_, path) => path,
+                _ => None,
+            };
+            Seen::Event {
+                zxid,
+                err,
+                kind,
+                state,
+                path,
+                extra,
+            }
+        }
         other => other,
     }
 }

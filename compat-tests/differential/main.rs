@@ -4,6 +4,21 @@
 //! Short run: `cargo test --test differential`. Long run:
 //! `cargo test --release --test differential -- --seeds 50 --steps 2000`. `--help` lists the rest.
 //!
+//! A difference is printed with the program that led to it, shrunk to the few steps that matter,
+//! and the command that runs those again. `--survey` goes on behind differences instead and shows
+//! one of each kind; `--oracle` runs Apache against itself, where nothing may differ.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `program`, `op`, `make` | steps and requests, and how they are written down |
+//! | `generate`, `ops`, `values`, `quota`, `model`, `rng` | random programs |
+//! | `scenarios/` | scripted ones |
+//! | `world`, `conn`, `view`, `codec` | one server as its clients see it |
+//! | `pair`, `servers`, `profiles` | two servers and their configuration |
+//! | `compare`, `difference`, `deviations` | what counts as the same |
+//! | `runner`, `survey` | running, shrinking, going on |
+//! | `random`, `scripted`, `words`, `alone`, `selftest` | the sections of a run |
+//!
 //! It has a codec, sockets and a notion of ZooKeeper of its own, on purpose: nothing here uses the
 //! product's code.
 
@@ -101,6 +116,12 @@ fn run(args: &Args) -> Result<bool, String> {
         alone::section(&launchers.right, &mut ledger)?;
     }
     ledger.coverage.print();
+    if args.complete() && !ledger.coverage.missing().is_empty() {
+        return Err(format!(
+            "requests never answered: {:?}",
+            ledger.coverage.missing()
+        ));
+    }
     ledger.tally.print();
     if !ledger.kinds.is_empty() {
         println!("kinds of differences (request: apache / zabra):");

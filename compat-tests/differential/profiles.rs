@@ -13,6 +13,8 @@ pub struct Profile {
     pub properties: &'static [&'static str],
     /// Whether each connection must authenticate before anything else.
     pub enforces_auth: bool,
+    /// Whether the scenarios run under it in the short run.
+    pub scripted_by_default: bool,
     /// Share of the random steps that run under this profile.
     pub share: usize,
 }
@@ -34,6 +36,7 @@ pub const PROFILES: [Profile; 5] = [
         ],
         properties: &[NO_REAPER],
         enforces_auth: false,
+        scripted_by_default: true,
         share: 10,
     },
     Profile {
@@ -42,6 +45,7 @@ pub const PROFILES: [Profile; 5] = [
         config: &[],
         properties: &[NO_REAPER],
         enforces_auth: false,
+        scripted_by_default: false,
         share: 2,
     },
     Profile {
@@ -56,6 +60,7 @@ pub const PROFILES: [Profile; 5] = [
         ],
         properties: &[NO_REAPER, "jute.maxbuffer=30000"],
         enforces_auth: false,
+        scripted_by_default: false,
         share: 2,
     },
     Profile {
@@ -69,6 +74,7 @@ pub const PROFILES: [Profile; 5] = [
         ],
         properties: &[NO_REAPER],
         enforces_auth: true,
+        scripted_by_default: false,
         share: 1,
     },
     Profile {
@@ -80,6 +86,7 @@ pub const PROFILES: [Profile; 5] = [
             "znode.container.maxPerMinute=600000",
         ],
         enforces_auth: false,
+        scripted_by_default: true,
         share: 0,
     },
 ];

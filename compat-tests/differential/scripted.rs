@@ -13,11 +13,11 @@ use crate::survey::Survey;
 /// Runs all scenarios that were asked for.
 pub fn section(args: &Args, launchers: &Launchers, ledger: &mut Ledger) -> Result<(), String> {
     for profile in &PROFILES {
-        if args
-            .profile
-            .as_deref()
-            .is_some_and(|name| name != profile.name)
-        {
+        let wanted = match &args.profile {
+            Some(name) => name == profile.name,
+            None => args.full || profile.scripted_by_default,
+        };
+        if !wanted {
             continue;
         }
         let started = Instant::now();

@@ -35,6 +35,9 @@ pub fn ids(script: &mut Script) {
         Some(Vec::new()),
         none(None, s("x")),
         none(s("world"), None),
+        Some(vec![entry(31, "world", "anyone"), nameless(31)]),
+        Some(vec![entry(1, "world", "anyone"), nameless(31)]),
+        Some(vec![nameless(31), entry(31, "world", "anyone")]),
         none(s("digest"), None),
         none(s("ip"), None),
         none(s("auth"), None),
@@ -70,6 +73,15 @@ pub fn ids(script: &mut Script) {
         }
         script.send(2, set_acl(&script.at(&format!("n{n}")), list.clone()));
         script.send(2, get_acl(&script.at(&format!("n{n}"))));
+    }
+}
+
+/// An entry without a scheme.
+fn nameless(perms: i32) -> Acl {
+    Acl {
+        perms,
+        scheme: None,
+        id: s("x"),
     }
 }
 

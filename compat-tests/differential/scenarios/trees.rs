@@ -249,6 +249,13 @@ pub fn quota(script: &mut Script) {
         create_data(&format!("{top}/more2"), s("123")),
         delete(&usage),
         create_data(&format!("{top}/more3"), s("123")),
+        set(
+            &limits,
+            "count=-1,bytes=-1=;byteHardLimit=0;countHardLimit=0",
+        ),
+        create_data(&format!("{top}/uncounted"), s("123")),
+        set(&a, "without a usage node, longer than before"),
+        set(&limits, "count=-1,bytes=-1=;countHardLimit=100"),
         create_data(&usage, s("count=0,bytes=0")),
         delete(&limits),
         create_data(&format!("{top}/more4"), s("123")),
