@@ -1,0 +1,101 @@
+//! Differences on purpose that the differential tester does not meet: files, start-up, operations.
+
+/// Area, what Apache does, what Zabra does and why.
+pub const TABLE: &[(&str, &str, &str)] = &[
+    (
+        "start",
+        "needs a zoo.cfg or arguments",
+        "without any it serves on 127.0.0.1:2181 with data in ./data, nothing else open",
+    ),
+    (
+        "start",
+        "two servers on one data directory go unnoticed",
+        "the second one refuses: the directory is locked (`zabra.lock`)",
+    ),
+    (
+        "start",
+        "writes a snapshot at every start, over the one it loaded",
+        "writes one when enough was replayed; an existing snapshot is never rewritten in place",
+    ),
+    (
+        "start",
+        "starts empty when no snapshot passes its quick look and there are no logs",
+        "refuses: an unreadable snapshot is not an empty database",
+    ),
+    (
+        "recovery",
+        "a record that ends early, has a wrong end byte or a zero length silently ends its file",
+        "only the unfinished end of the newest log is cut; anything else stops the start and names \
+         file and offset (`-Dzookeeper.zabra.acceptDamage=true` gives up what lies behind it)",
+    ),
+    (
+        "recovery",
+        "`snapshot.22.tmp` and `log.1f.bak` are read as snapshot and log",
+        "only the exact names count; others are named in a warning",
+    ),
+    (
+        "recovery",
+        "a snapshot whose tail was written under other flags is rejected",
+        "every form of the tail is read",
+    ),
+    (
+        "recovery",
+        "TTL nodes are deleted at a start without `extendedTypesEnabled`",
+        "they stay; only creating new ones needs the flag",
+    ),
+    (
+        "snapshots",
+        "written under their final name and not synced",
+        "written aside, synced, renamed, directory synced",
+    ),
+    (
+        "snapshots",
+        "purge counts snapshots by their last five bytes",
+        "purge counts snapshots it has read and verified",
+    ),
+    (
+        "log",
+        "space is a hole in a sparse file; a full disk is met in the middle of a record",
+        "space is allocated ahead; a full disk stops the server before it acknowledges anything",
+    ),
+    (
+        "log",
+        "`txnLogSizeLimitInKb` counts the padding",
+        "counts what is written",
+    ),
+    (
+        "log",
+        "`closeSessionTxn.enabled=false` leaves the list of ephemerals out",
+        "the list is always written: a body-less record with a digest can be misread by 3.6 and later",
+    ),
+    (
+        "listener",
+        "backlog 50 when `clientPortListenBacklog` is not set",
+        "4096, cut by the kernel's own limit: reconnect storms are served",
+    ),
+    (
+        "watches",
+        "events for a client that does not read are kept without bound",
+        "a client with a million unread events is cut off; it re-arms its watches when it returns",
+    ),
+    (
+        "secure port",
+        "needs the Netty factory",
+        "one connection layer: either class name is accepted",
+    ),
+    (
+        "mntr",
+        "changes its shape when the Prometheus provider is configured",
+        "keeps the shape that exporters parse",
+    ),
+    (
+        "metrics",
+        "a comma behind the last label; no bound on the number of labels of a set",
+        "no such comma; at most 1,000 labels a set",
+    ),
+    (
+        "version",
+        "`3.9.5-<commit>`",
+        "`3.9.5-zabra-<our version>`: clients that parse it see 3.9.5",
+    ),
+];
