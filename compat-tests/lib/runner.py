@@ -25,7 +25,10 @@ from report import Expectations, Report  # noqa: E402
 from servers import Server  # noqa: E402
 
 # In the order of their length, so that the long ones start first.
-SUITES = ["kazoo", "crate", "aiozk", "node", "loadgen", "c", "go", "nodeclient", "usecases", "java", "zkcli", "curator"]
+SUITES = [
+    "kazoo", "durability", "crate", "aiozk", "node", "loadgen", "c", "go", "nodeclient",
+    "usecases", "java", "zkcli", "curator",
+]
 PROGRESS_EVERY = 30
 
 
@@ -150,6 +153,7 @@ def main():
     parser.add_argument("--server", default="zabra", help="zabra, apache, or a path")
     parser.add_argument("--only", metavar="WORD", help="only tests whose name has this word")
     parser.add_argument("--jobs", type=int, default=3, help="suites at once (3)")
+    parser.add_argument("--rounds", type=int, default=1, help="how long random tests go on (1)")
     parser.add_argument("--keep", action="store_true", help="keep the folders of servers")
     parser.add_argument("--list", action="store_true", help="print the names of the suites")
     options = parser.parse_args()
