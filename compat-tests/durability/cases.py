@@ -1,8 +1,11 @@
 """The list of cases of the durability suite."""
 
 import functools
+import signal
 
 import crash
+import golden
+import handback
 
 
 class Skipped:
@@ -19,3 +22,10 @@ def all_cases(ctx):
             crash.kills, ctx, kind, 5 * rounds, 1
         )
     yield "kill -9 while it starts", functools.partial(crash.kills_at_start, ctx, 1)
+    for kind, options in crash.KINDS.items():
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            yield "hand-back: %s, %s" % (kind, how.name), functools.partial(
+                handback.rounds, ctx, kind, options, rounds, how, 2
+            )
+    for name in golden.SETS:
+        yield "take-over: " + name, functools.partial(golden.take_over, ctx, name)
