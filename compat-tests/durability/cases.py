@@ -4,8 +4,10 @@ import functools
 import signal
 
 import crash
+import damage
 import golden
 import handback
+import stop
 
 
 class Skipped:
@@ -29,3 +31,12 @@ def all_cases(ctx):
             )
     for name in golden.SETS:
         yield "take-over: " + name, functools.partial(golden.take_over, ctx, name)
+    yield "damage: torn tails", functools.partial(damage.torn_tails, ctx, rounds, 3)
+    yield "damage: garbage", functools.partial(damage.garbage, ctx, rounds, 4)
+    yield "damage: unfinished newest log", functools.partial(damage.newest_logs, ctx, 5)
+    for kind, options in crash.KINDS.items():
+        yield "damage: snapshots, " + kind, functools.partial(
+            damage.snapshots, ctx, kind, options, rounds, 6
+        )
+    for how in stop.STATUS:
+        yield "stop: " + how.name, functools.partial(stop.signals, ctx, how, rounds, 7)
