@@ -53,6 +53,10 @@ class Context:
             self.server_command, self.ports.take(), config, properties, self.options.keep
         )
 
+    def apache_command(self):
+        """The reference server, whatever the server under test."""
+        return server_command("apache")
+
     def environment(self, **more):
         """The caller's, without what would change the behaviour of a suite."""
         env = {
