@@ -5,7 +5,10 @@ use std::sync::Arc;
 use crate::base::{Acl, Id, Perms, SessionId, Stat, Thin, Zxid, path};
 use crate::jute::{Input, Jute, Output, Str};
 use crate::pipeline::{frame, read_reply};
-use crate::proto::request::{ClientInfo, MultiHeader, PathRequest, ReadRequest};
+use crate::proto::request::{
+    CheckVersionRequest, ClientInfo, CreateRequest, CreateTtlRequest, DeleteRequest, MultiHeader,
+    PathRequest, ReadRequest, SetDataRequest,
+};
 use crate::proto::{Code, OpCode};
 use crate::session::Authorizer;
 use crate::tree::query::{Access, ReadKind, ReadResult};
@@ -205,29 +208,57 @@ impl Reader<'_> {
             for ((kind, _), result) in ops.iter().zip(results) {
                 write_result(out, *kind, result);
             }
-            if whole {
-                MultiHeader::END.encode(out);
-            }
+            MultiHeader::END.encode(out);
         });
     }
 }
 
-/// The operations up to the first of a kind that has no place here; `None` when the bytes cannot be
-/// read.
+/// The operations up to the first that cannot be answered here (a write, a null path), and whether
+/// that was all of them. `None` when the bytes cannot be read, or mix reads and writes.
 fn read_ops(input: &mut Input<'_>) -> Option<(Vec<(ReadKind, String)>, bool)> {
     let mut ops = Vec::new();
+    let mut whole = true;
+    let mut reads = None;
     loop {
         let header = MultiHeader::decode(input).ok()?;
         if header.done {
-            return Some((ops, true));
+            return Some((ops, whole));
         }
-        let kind = match OpCode::of(header.op) {
-            Some(OpCode::GetData) => ReadKind::Data,
-            Some(OpCode::GetChildren) => ReadKind::Children,
-            _ => return None,
+        let op = OpCode::of(header.op)?;
+        let kind = match op {
+            OpCode::GetData => Some(ReadKind::Data),
+            OpCode::GetChildren => Some(ReadKind::Children),
+            _ => None,
         };
-        let r = ReadRequest::decode(input).ok()?;
-        ops.push((kind, r.path?.into_owned()));
+        if *reads.get_or_insert(kind.is_some()) != kind.is_some() {
+            return None;
+        }
+        let path = match kind {
+            Some(_) => ReadRequest::decode(input).ok()?.path,
+            None => {
+                skip_write(op, input)?;
+                None
+            }
+        };
+        whole &= path.is_some();
+        if let (true, Some(kind), Some(p)) = (whole, kind, path) {
+            ops.push((kind, p.into_owned()));
+        }
+    }
+}
+
+/// Reads past the record of a write; `None` when it is none that a multi could hold.
+fn skip_write(op: OpCode, input: &mut Input<'_>) -> Option<()> {
+    match op {
+        OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
+            let r = CreateRequest::decode(input).ok()?;
+            r.acl.filter(|_| (0..5).contains(&r.flags)).map(drop)
+        }
+        OpCode::CreateTtl => CreateTtlRequest::decode(input).ok()?.acl.map(drop),
+        OpCode::Delete => DeleteRequest::decode(input).ok().map(drop),
+        OpCode::SetData => SetDataRequest::decode(input).ok().map(drop),
+        OpCode::Check => CheckVersionRequest::decode(input).ok().map(drop),
+        _ => None,
     }
 }
 

@@ -1,13 +1,17 @@
 //! Requests about watches.
 
 use crate::base::{Zxid, path};
-use crate::jute::{Input, Jute, Output, Str};
+use crate::jute::{Input, Jute, Output};
 use crate::proto::request::{AddWatchRequest, SetWatches, SetWatches2, WatchesRequest};
 use crate::proto::{Code, OpCode};
 use crate::tree::query::WatchLists;
 use crate::tree::watch::{Modes, event_frame};
 
 use super::local_read::{Merge, Reader};
+
+/// What a null path is watched under: no node can have it, so nothing ever happens there; but it can be
+/// checked and removed, as in Apache.
+const NULL_PATH: &str = "\0";
 
 pub(super) fn answer(
     reader: &Reader<'_>,
@@ -44,32 +48,37 @@ pub(super) fn answer(
     }
 }
 
-fn paths<'p>(list: &'p Option<Vec<Str<'_>>>) -> Option<Vec<&'p str>> {
-    list.as_ref()?.iter().map(|p| p.as_deref()).collect()
+/// The lists up to the first that is null, and whether that was all of them.
+fn lists<'p>(r: &'p SetWatches2<'_>) -> (WatchLists<'p>, bool) {
+    let mut lists = WatchLists::default();
+    let mut whole = true;
+    for (from, to) in [
+        (&r.data, &mut lists.data),
+        (&r.exist, &mut lists.exist),
+        (&r.child, &mut lists.child),
+        (&r.persistent, &mut lists.persistent),
+        (&r.recursive, &mut lists.recursive),
+    ] {
+        whole &= from.is_some();
+        if whole {
+            to.extend(from.iter().flatten().map(|p| p.as_deref().unwrap_or(NULL_PATH)));
+        }
+    }
+    (lists, whole)
 }
 
-fn lists<'p>(r: &'p SetWatches2<'_>) -> Option<WatchLists<'p>> {
-    Some(WatchLists {
-        data: paths(&r.data)?,
-        exist: paths(&r.exist)?,
-        child: paths(&r.child)?,
-        persistent: paths(&r.persistent)?,
-        recursive: paths(&r.recursive)?,
-    })
-}
-
-/// Catch-up events carry zxid -1 and come before the reply.
+/// Catch-up events carry zxid -1 and come before the reply. A null list fails the request, but only
+/// after what stands before it is dealt with.
 fn set_watches(reader: &Reader<'_>, r: &SetWatches2<'_>, out: &mut Vec<u8>, merge: Merge<'_>) {
-    let Some(lists) = lists(r) else {
-        return reader.fail(Code::MarshallingError, out, merge);
-    };
+    let (lists, whole) = lists(r);
     let tree = &reader.edge.tree;
     let (events, zxid) = tree.set_watches(Zxid(r.relative_zxid), &lists, reader.inbox);
     merge(zxid, out);
     for (kind, p) in events {
         out.raw(&event_frame(kind, Zxid(-1), path::stored(p)));
     }
-    reader.reply((Ok(()), zxid), out, merge, |_, ()| {});
+    let result = if whole { Ok(()) } else { Err(Code::MarshallingError) };
+    reader.reply((result, zxid), out, merge, |_, ()| {});
 }
 
 fn add_watch(reader: &Reader<'_>, input: &mut Input<'_>, out: &mut Vec<u8>, merge: Merge<'_>) {
@@ -80,11 +89,8 @@ fn add_watch(reader: &Reader<'_>, input: &mut Input<'_>, out: &mut Vec<u8>, merg
         }) => (path, mode == 1),
         _ => return reader.fail(Code::MarshallingError, out, merge),
     };
-    // A null path names nothing that could change; Apache says yes to it all the same.
-    let zxid = match &path {
-        Some(p) => reader.edge.tree.add_watch(p, reader.inbox, recursive),
-        None => reader.edge.tree.applied(),
-    };
+    let p = path.as_deref().unwrap_or(NULL_PATH);
+    let zxid = reader.edge.tree.add_watch(p, reader.inbox, recursive);
     reader.reply((Ok(()), zxid), out, merge, |out, ()| out.int(0));
 }
 
@@ -106,7 +112,7 @@ fn check_or_remove(
         5 => Modes::RECURSIVE,
         _ => return reader.fail(Code::MarshallingError, out, merge),
     };
-    let p = r.path.as_deref().unwrap_or_default();
+    let p = r.path.as_deref().unwrap_or(NULL_PATH);
     let tree = &reader.edge.tree;
     let found = match op {
         OpCode::CheckWatches => tree.has_watch(p, reader.inbox, modes),

@@ -301,7 +301,8 @@ impl Protocol {
             let zxid = self.edge.tree.applied();
             self.drain_upto(zxid, out);
             frame(out, XID_PING, zxid, 0, |_| {});
-            self.note_reply(op, xid, zxid);
+            self.edge.stats.last_response.record(16);
+            self.note_reply(op, XID_PING, zxid);
             return;
         }
         let reader = Reader {
@@ -317,7 +318,7 @@ impl Protocol {
             tagged = zxid;
             self.drain_upto(zxid, out);
         });
-        self.edge.stats.last_response.record(out.len() - start);
+        self.edge.stats.last_response.record((out.len() - start).saturating_sub(4));
         self.note_reply(op, xid, tagged);
     }
 
@@ -366,7 +367,7 @@ impl Protocol {
                 }
                 Item::Reply(zxid, bytes) => {
                     out.extend_from_slice(&bytes);
-                    self.edge.stats.last_response.record(bytes.len());
+                    self.edge.stats.last_response.record(bytes.len().saturating_sub(4));
                     self.write_answered(zxid);
                 }
                 Item::Connected(_, connected) => {
@@ -420,7 +421,10 @@ impl Protocol {
 
     fn note_reply(&mut self, op: OpCode, xid: i32, zxid: Zxid) {
         self.info.last_op.store(i64::from(op as i32), Relaxed);
-        self.info.last_xid.store(i64::from(xid), Relaxed);
+        // Pings and the other special xids leave the last one standing.
+        if xid >= 0 {
+            self.info.last_xid.store(i64::from(xid), Relaxed);
+        }
         self.info.last_zxid.store(zxid.0, Relaxed);
         self.info.last_response_ms.store(self.now, Relaxed);
         self.count_sent(1);

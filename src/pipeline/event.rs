@@ -125,3 +125,25 @@ pub struct ServerOptions {
     /// Who may do what.
     pub authorizer: Arc<Authorizer>,
 }
+
+impl Default for ServerOptions {
+    /// Apache's defaults for a standalone server, with a tick of 2000 ms.
+    fn default() -> Self {
+        Self {
+            server_id: ServerId(1),
+            tick_ms: 2000,
+            session_timeout_ms: (4000, 40_000),
+            extended_types: false,
+            enforce_quota: false,
+            reconfig: false,
+            digest: true,
+            snap_count: 100_000,
+            snap_size: None,
+            reap_interval_ms: 60_000,
+            reap_per_minute: 10_000,
+            reap_never_used_ms: 0,
+            seed: 1,
+            authorizer: Arc::default(),
+        }
+    }
+}

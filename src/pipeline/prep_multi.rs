@@ -1,6 +1,6 @@
 //! multi: several operations as one transaction (Apache: `PrepRequestProcessor`, case multi).
 
-use crate::jute::{Input, Jute, Output};
+use crate::jute::{DecodeError, Input, Jute, Output};
 use crate::proto::request::{
     CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, MultiHeader,
     SetDataRequest,
@@ -22,20 +22,21 @@ impl Prep {
         ctx: &Context<'_>,
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
-        // Unlike other writes an undecodable multi takes a zxid.
-        let whole = Refused::Error(Code::MarshallingError);
-        let parts = split(input).map_err(|_| whole)?;
+        let parts = split(input)?;
         let mut done: Vec<(OpCode, Vec<u8>)> = Vec::new();
         let mut failed = None;
         for (op, record) in &parts {
             let mut part = Vec::new();
             match self.operation(*op, &mut record.clone(), ctx, &mut part, Place::Multi) {
                 Ok(op) => done.push((op, part)),
+                // What Apache meets as an exception of another kind fails the request as a whole.
+                Err(Refused::Error(Code::MarshallingError)) | Err(Refused::Undecodable) => {
+                    return Err(UNREADABLE);
+                }
                 Err(Refused::Error(code)) => {
                     failed = Some(code);
                     break;
                 }
-                Err(Refused::Undecodable) => return Err(whole),
             }
         }
         if let Some(code) = failed {
@@ -60,44 +61,58 @@ fn error(code: Code) -> Vec<u8> {
     ErrorTxn { err: code as i32 }.to_bytes()
 }
 
+/// Unlike other writes a multi that cannot be read takes a zxid.
+const UNREADABLE: Refused = Refused::Error(Code::MarshallingError);
+
 /// Cuts the request into its operations. Everything is looked at before anything is prepared: a
 /// request that cannot be read is refused whole.
 fn split<'a>(input: &mut Input<'a>) -> Result<Vec<Part<'a>>, Refused> {
     let mut parts = Vec::new();
     loop {
-        let header = MultiHeader::decode(input)?;
+        let header = MultiHeader::decode(input).map_err(|_| UNREADABLE)?;
         if header.done {
             return Ok(parts);
         }
-        let op = OpCode::of(header.op).ok_or(Refused::Undecodable)?;
+        let op = OpCode::of(header.op).ok_or(UNREADABLE)?;
         let start = input.clone();
-        skip(op, input)?;
-        parts.push((op, start));
+        let Ok(read) = skip(op, input) else { return Err(UNREADABLE) };
+        match read {
+            Record::Fine => parts.push((op, start)),
+            Record::Bad => return Err(UNREADABLE),
+            // A null ACL vector is met before the zxid is taken.
+            Record::NullAcl => return Err(Refused::Undecodable),
+        }
     }
 }
 
-/// Reads past one operation's record, refusing what makes the whole request undecodable: types that
-/// no multi may hold, unknown flags, TTL flags without a TTL, a null ACL or path.
-fn skip(op: OpCode, input: &mut Input<'_>) -> Result<(), Refused> {
-    let (path, flags, acl) = match op {
+/// What a record in a multi is like.
+enum Record {
+    Fine,
+    /// It makes the whole request unreadable.
+    Bad,
+    NullAcl,
+}
+
+/// Reads past one operation's record, looking for what makes the whole request unreadable: types
+/// that no multi may hold, unknown flags, TTL flags without a TTL, a null path.
+fn skip(op: OpCode, input: &mut Input<'_>) -> Result<Record, DecodeError> {
+    let (path, flags, has_acl) = match op {
         OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
             let r = CreateRequest::decode(input)?;
-            if r.flags >= 5 {
-                return Err(Refused::Undecodable);
-            }
-            (r.path, r.flags, r.acl.map(|_| ()))
+            (r.path, r.flags, r.acl.is_some())
         }
         OpCode::CreateTtl => {
             let r = CreateTtlRequest::decode(input)?;
-            (r.path, r.flags, r.acl.map(|_| ()))
+            (r.path, 0, r.acl.is_some())
         }
-        OpCode::Delete => (DeleteRequest::decode(input)?.path, 0, Some(())),
-        OpCode::SetData => (SetDataRequest::decode(input)?.path, 0, Some(())),
-        OpCode::Check => (CheckVersionRequest::decode(input)?.path, 0, Some(())),
-        _ => return Err(Refused::Undecodable),
+        OpCode::Delete => (DeleteRequest::decode(input)?.path, 0, true),
+        OpCode::SetData => (SetDataRequest::decode(input)?.path, 0, true),
+        OpCode::Check => (CheckVersionRequest::decode(input)?.path, 0, true),
+        _ => return Ok(Record::Bad),
     };
-    if path.is_none() || acl.is_none() || !(0..=6).contains(&flags) {
-        return Err(Refused::Undecodable);
-    }
-    Ok(())
+    Ok(match path {
+        _ if !has_acl => Record::NullAcl,
+        Some(_) if (0..5).contains(&flags) => Record::Fine,
+        _ => Record::Bad,
+    })
 }

@@ -4,7 +4,7 @@ use crate::base::stat::TTL_MAX;
 use crate::base::{Acl, OwnerKind, Perms, StatPersisted, path};
 use crate::jute::{Input, Jute, Str};
 use crate::proto::request::{
-    AclWire, CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, PathRequest,
+    AclWire, CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, PathRequest, ReconfigRequest,
     SetAclRequest, SetDataRequest,
 };
 use crate::proto::txn::{
@@ -77,7 +77,10 @@ impl Prep {
                 let r = CheckVersionRequest::decode(input)?;
                 self.check(&r, ctx, body)
             }
-            OpCode::Reconfig => self.reconfig(ctx),
+            OpCode::Reconfig => {
+                ReconfigRequest::decode(input)?;
+                self.reconfig(ctx)
+            }
             _ => Err(Code::Unimplemented.into()),
         }
     }
@@ -93,16 +96,9 @@ impl Prep {
         place: Place,
     ) -> Result<CreateKind, Refused> {
         if !(0..=6).contains(&flags) {
-            // In a multi the whole request is refused as undecodable.
-            return Err(match place {
-                Place::Alone => Code::BadArguments.into(),
-                Place::Multi => Refused::Undecodable,
-            });
+            return Err(Code::BadArguments.into());
         }
         let wants_ttl = flags >= 5;
-        if place == Place::Multi && wants_ttl && ttl.is_none() {
-            return Err(Refused::Undecodable);
-        }
         if wants_ttl && !self.options.extended_types {
             return Err(Code::Unimplemented.into());
         }
@@ -123,6 +119,7 @@ impl Prep {
             _ => OwnerKind::Persistent,
         };
         let (op, owner) = match (place, op) {
+            (Place::Multi, OpCode::CreateContainer) => (op, OwnerKind::Container),
             (Place::Multi, _) => (op_of_flags(op, by_flags), by_flags),
             (Place::Alone, OpCode::CreateContainer) => (op, OwnerKind::Container),
             (Place::Alone, OpCode::CreateTtl) => (op, by_flags),
@@ -147,9 +144,6 @@ impl Prep {
         body: &mut Vec<u8>,
         place: Place,
     ) -> Result<OpCode, Refused> {
-        if place == Place::Multi && r.acl.is_none() {
-            return Err(Refused::Undecodable);
-        }
         let kind = self.create_kind(op, r.flags, ttl, ctx, place)?;
         self.check_session(ctx.session)?;
         let wanted = given(&r.path)?;
@@ -249,7 +243,7 @@ impl Prep {
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
         self.check_session(ctx.session)?;
-        let p = given(&r.path)?;
+        let p = r.path.as_deref().ok_or(Code::BadArguments)?;
         path::validate(p).map_err(|_| Code::BadArguments)?;
         let mut node = self.node(p)?;
         self.permitted(&node, Perms::WRITE, ctx)?;
@@ -279,7 +273,7 @@ impl Prep {
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
         self.check_session(ctx.session)?;
-        let p = given(&r.path)?;
+        let p = r.path.as_deref().ok_or(Code::BadArguments)?;
         path::validate(p).map_err(|_| Code::BadArguments)?;
         let acl = self.fixed_acl(r.acl.as_deref(), ctx)?;
         let mut node = self.node(p)?;
@@ -304,7 +298,7 @@ impl Prep {
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
         self.check_session(ctx.session)?;
-        let p = given(&r.path)?;
+        let p = r.path.as_deref().ok_or(Code::BadArguments)?;
         path::validate(p).map_err(|_| Code::BadArguments)?;
         let node = self.node(p)?;
         self.permitted(&node, Perms::READ, ctx)?;
@@ -333,8 +327,8 @@ fn op_of_flags(op: OpCode, owner: OwnerKind) -> OpCode {
     match owner {
         OwnerKind::Container => OpCode::CreateContainer,
         OwnerKind::Ttl(_) => OpCode::CreateTtl,
-        _ if op == OpCode::Create => OpCode::Create,
-        _ => OpCode::Create2,
+        _ if op == OpCode::CreateTtl => OpCode::Create,
+        _ => op,
     }
 }
 

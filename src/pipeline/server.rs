@@ -73,7 +73,7 @@ impl Server {
             zab: Broadcast::new(verifier, history),
             bound: Map::default(),
             next_session: first_session_id(options.server_id, now.mono_ms),
-            reaper: Reaper::new(&options),
+            reaper: Reaper::new(&options, now),
             roll: RollClock::new(options.snap_count, options.snap_size, options.seed),
             snapshot_running: false,
             tree,
@@ -108,7 +108,7 @@ impl Server {
         self.sessions
             .next_deadline()
             .into_iter()
-            .chain(self.reaper.next())
+            .chain([self.reaper.next()])
             .min()
     }
 

@@ -375,14 +375,8 @@ impl GaugeSource for View {
             Gauge::MaxClientResponseSize => int(max),
             Gauge::OutstandingTlsHandshake => int(0),
             Gauge::AuthFailedCount => int(self.edge.auth_failed.load(Relaxed) as i64),
-            Gauge::NonMtlsRemoteConnCount => int(self
-                .edge
-                .registry
-                .count(|info| !info.peer.ip().is_loopback())),
-            Gauge::NonMtlsLocalConnCount => int(self
-                .edge
-                .registry
-                .count(|info| info.peer.ip().is_loopback())),
+            // Counted on TLS ports only.
+            Gauge::NonMtlsRemoteConnCount | Gauge::NonMtlsLocalConnCount => int(0),
             Gauge::QuorumSize
             | Gauge::SyncedObservers
             | Gauge::Learners

@@ -33,15 +33,7 @@ impl Authorizer {
     pub fn fix_acl(&self, ids: &[Id], acl: Option<&[AclWire<'_>]>) -> Result<Vec<Acl>, AclError> {
         let list = acl.filter(|l| !l.is_empty()).ok_or(AclError::Invalid)?;
         let mut fixed: Vec<Acl> = Vec::new();
-        let mut seen = Set::default();
-        for entry in list {
-            if !seen.insert((
-                entry.perms,
-                entry.id.scheme.as_deref(),
-                entry.id.id.as_deref(),
-            )) {
-                continue;
-            }
+        for entry in without_duplicates(list)? {
             let scheme = entry.id.scheme.as_deref().ok_or(AclError::Invalid)?;
             let perms = Perms(entry.perms);
             if scheme == "auth" {
@@ -73,6 +65,27 @@ impl Authorizer {
             Ok(own)
         }
     }
+}
+
+/// The entries in order, each once. Comparing an entry whose scheme or id is null with an equal one
+/// before it ends in an exception in Apache, before anything is checked.
+fn without_duplicates<'l, 'a>(list: &'l [AclWire<'a>]) -> Result<Vec<&'l AclWire<'a>>, AclError> {
+    let mut kept = Vec::new();
+    let (mut whole, mut by_scheme, mut by_perms) = (Set::default(), Set::default(), Set::default());
+    for entry in list {
+        let (scheme, id) = (entry.id.scheme.as_deref(), entry.id.id.as_deref());
+        let same_perms = by_perms.contains(&entry.perms);
+        let same_scheme = scheme.is_some() && by_scheme.contains(&(entry.perms, scheme));
+        if (scheme.is_none() && same_perms) || (id.is_none() && same_scheme) {
+            return Err(AclError::NullId);
+        }
+        if whole.insert((entry.perms, scheme, id)) {
+            by_perms.insert(entry.perms);
+            by_scheme.insert((entry.perms, scheme));
+            kept.push(entry);
+        }
+    }
+    Ok(kept)
 }
 
 #[cfg(test)]
@@ -122,6 +135,14 @@ mod tests {
         );
         let auth = [entry(3, Some("auth"), None)];
         assert_eq!(fix(&ids[..2], &auth), Err(AclError::Invalid));
+    }
+
+    #[test]
+    fn nulls_behind_equals_are_another_error() {
+        let anyone = entry(31, Some("world"), Some("anyone"));
+        let no_scheme = entry(31, None, Some("x"));
+        assert_eq!(fix(&[], &[anyone.clone(), no_scheme.clone()]), Err(AclError::NullId));
+        assert_eq!(fix(&[], &[no_scheme, anyone]), Err(AclError::Invalid));
     }
 
     #[test]

@@ -27,11 +27,11 @@ fn parse(expr: &str) -> Option<(Vec<u8>, usize)> {
     (bits <= all).then_some((bytes, bits))
 }
 
-/// Four decimal numbers; unlike Rust's parser Java's allows leading zeros and signs are out.
+/// Four decimal numbers, with leading zeros or a plus sign if somebody likes them.
 fn parse_v4(addr: &str) -> Option<[u8; 4]> {
     let parts: Vec<u8> = addr
         .split('.')
-        .map(|p| p.parse::<u8>().ok().filter(|_| !p.starts_with('+')))
+        .map(|p| p.parse::<u8>().ok())
         .collect::<Option<_>>()?;
     parts
         .try_into()

@@ -94,7 +94,8 @@ impl DataTree {
             })
         };
         let limits = read(&limits_path(&root))?;
-        let usage = read(&stats_path(&root)).unwrap_or_default();
+        // Without the node that usage is counted in there is nothing to enforce.
+        let usage = read(&stats_path(&root))?;
         Some((root, limits, usage))
     }
 }

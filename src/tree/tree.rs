@@ -92,7 +92,8 @@ impl DataTree {
             digest: Mutex::default(),
             digest_log: Mutex::default(),
             nodes: AtomicUsize::new(1),
-            data_size: AtomicI64::new(0),
+            // The second name of the root.
+            data_size: AtomicI64::new(1),
             watches: AtomicI64::new(0),
         }
     }
