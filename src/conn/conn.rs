@@ -239,7 +239,6 @@ fn write_all(stream: &mut TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> io::
             Poll::Ready(Err(e)) => return Err(e),
         }
     }
-    METRICS.response_bytes.add(done as u64);
     Ok(done)
 }
 

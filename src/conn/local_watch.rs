@@ -1,6 +1,6 @@
 //! Requests about watches.
 
-use crate::base::{Zxid, path};
+use crate::base::Zxid;
 use crate::jute::{Input, Jute, Output};
 use crate::proto::request::{AddWatchRequest, SetWatches, SetWatches2, WatchesRequest};
 use crate::proto::{Code, OpCode};
@@ -11,7 +11,7 @@ use super::local_read::{Merge, Reader};
 
 /// What a null path is watched under: no node can have it, so nothing ever happens there; but it can be
 /// checked and removed, as in Apache.
-const NULL_PATH: &str = "\0";
+const NULL_PATH: &str = "\0null";
 
 pub(super) fn answer(
     reader: &Reader<'_>,
@@ -48,20 +48,24 @@ pub(super) fn answer(
     }
 }
 
-/// The lists up to the first that is null, and whether that was all of them.
+/// The lists up to the first null, and whether that was all of them.
 fn lists<'p>(r: &'p SetWatches2<'_>) -> (WatchLists<'p>, bool) {
     let mut lists = WatchLists::default();
     let mut whole = true;
-    for (from, to) in [
-        (&r.data, &mut lists.data),
-        (&r.exist, &mut lists.exist),
-        (&r.child, &mut lists.child),
-        (&r.persistent, &mut lists.persistent),
-        (&r.recursive, &mut lists.recursive),
+    // A null path is looked up in the first three, which fails, and only kept in the other two.
+    for (from, to, looked_up) in [
+        (&r.data, &mut lists.data, true),
+        (&r.exist, &mut lists.exist, true),
+        (&r.child, &mut lists.child, true),
+        (&r.persistent, &mut lists.persistent, false),
+        (&r.recursive, &mut lists.recursive, false),
     ] {
         whole &= from.is_some();
-        if whole {
-            to.extend(from.iter().flatten().map(|p| p.as_deref().unwrap_or(NULL_PATH)));
+        for p in from.iter().flatten() {
+            whole &= p.is_some() || !looked_up;
+            if whole {
+                to.push(p.as_deref().unwrap_or(NULL_PATH));
+            }
         }
     }
     (lists, whole)
@@ -75,7 +79,7 @@ fn set_watches(reader: &Reader<'_>, r: &SetWatches2<'_>, out: &mut Vec<u8>, merg
     let (events, zxid) = tree.set_watches(Zxid(r.relative_zxid), &lists, reader.inbox);
     merge(zxid, out);
     for (kind, p) in events {
-        out.raw(&event_frame(kind, Zxid(-1), path::stored(p)));
+        out.raw(&event_frame(kind, Zxid(-1), p));
     }
     let result = if whole { Ok(()) } else { Err(Code::MarshallingError) };
     reader.reply((result, zxid), out, merge, |_, ()| {});

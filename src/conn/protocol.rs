@@ -301,7 +301,7 @@ impl Protocol {
             let zxid = self.edge.tree.applied();
             self.drain_upto(zxid, out);
             frame(out, XID_PING, zxid, 0, |_| {});
-            self.edge.stats.last_response.record(16);
+            self.note_size(20);
             self.note_reply(op, XID_PING, zxid);
             return;
         }
@@ -318,7 +318,7 @@ impl Protocol {
             tagged = zxid;
             self.drain_upto(zxid, out);
         });
-        self.edge.stats.last_response.record((out.len() - start).saturating_sub(4));
+        self.note_size(out.len() - start);
         self.note_reply(op, xid, tagged);
     }
 
@@ -367,7 +367,7 @@ impl Protocol {
                 }
                 Item::Reply(zxid, bytes) => {
                     out.extend_from_slice(&bytes);
-                    self.edge.stats.last_response.record(bytes.len().saturating_sub(4));
+                    self.note_size(bytes.len());
                     self.write_answered(zxid);
                 }
                 Item::Connected(_, connected) => {
@@ -417,6 +417,13 @@ impl Protocol {
         if write.op == OpCode::CloseSession {
             self.stage = Stage::Closing;
         }
+    }
+
+    /// Notes the size of a reply frame; what is counted leaves its length prefix out.
+    fn note_size(&self, frame: usize) {
+        let bytes = frame.saturating_sub(4);
+        METRICS.response_bytes.add(bytes as u64);
+        self.edge.stats.last_response.record(bytes);
     }
 
     fn note_reply(&mut self, op: OpCode, xid: i32, zxid: Zxid) {

@@ -13,7 +13,7 @@ use super::inbox::Inbox;
 use super::node::Znode;
 use super::shard::{Nodes, Shard};
 use super::tree::DataTree;
-use super::watch::Modes;
+use super::watch::{Modes, shown_key, watch_key};
 use crate::base::{Acl, Perms, SessionId, Stat, Thin, Zxid, path};
 use crate::proto::Code;
 use crate::proto::event::EventType;
@@ -58,7 +58,7 @@ impl DataTree {
                 return Err(Code::NoAuth);
             }
             if let Some((inbox, modes)) = watch {
-                self.register(shard, &node.path, inbox, modes);
+                self.watch_read(shard, p, Some(node), inbox, modes);
             }
             Ok(f(node))
         })
@@ -70,6 +70,27 @@ impl DataTree {
         watches.add(p, inbox, modes);
         self.watches
             .fetch_add(inbox.watch(p, modes), Ordering::Relaxed);
+    }
+
+    /// Sets the watch that a read of `p` asks for.
+    fn watch_read(
+        &self,
+        shard: &Shard,
+        p: &str,
+        node: Option<&Znode>,
+        inbox: &Arc<Inbox>,
+        modes: Modes,
+    ) {
+        match node {
+            Some(n) if !p.is_empty() => self.register(shard, &n.path, inbox, modes),
+            _ => self.arm(p, inbox, modes),
+        }
+    }
+
+    /// Sets a watch on a path of a request; the caller holds the node lock of the path's shard.
+    fn arm(&self, p: &str, inbox: &Arc<Inbox>, modes: Modes) {
+        let key = Thin::new(watch_key(p).as_bytes());
+        self.register(self.shard(self.hash(key.text())), &key, inbox, modes);
     }
 
     /// exists: the watch is set whether or not the node is there.
@@ -86,9 +107,7 @@ impl DataTree {
                 return Err(Code::NoAuth);
             }
             if let Some(inbox) = watch {
-                let key =
-                    node.map_or_else(|| Thin::new(path::stored(p).as_bytes()), |n| n.path.clone());
-                self.register(shard, &key, inbox, Modes::DATA);
+                self.watch_read(shard, p, node, inbox, Modes::DATA);
             }
             node.map(Znode::visible).ok_or(Code::NoNode)
         })
@@ -178,13 +197,10 @@ impl DataTree {
 
     /// addWatch: always succeeds, on any path.
     pub fn add_watch(&self, p: &str, inbox: &Arc<Inbox>, recursive: bool) -> Zxid {
-        let key = Thin::new(path::stored(p).as_bytes());
         if !recursive {
-            let add = |_: Option<&Znode>, shard: &Shard| {
-                self.register(shard, &key, inbox, Modes::PERSISTENT);
-            };
-            return self.look(p, add).1;
+            return self.look(p, |_, _| self.arm(p, inbox, Modes::PERSISTENT)).1;
         }
+        let key = Thin::new(watch_key(p).as_bytes());
         let mut table = self.recursive.write();
         table.add(&key, inbox, Modes::RECURSIVE);
         self.watches
@@ -196,7 +212,7 @@ impl DataTree {
     pub fn has_watch(&self, p: &str, inbox: &Inbox, modes: Modes) -> bool {
         let watched = inbox.watched.lock();
         watched
-            .get(path::stored(p).as_bytes())
+            .get(watch_key(p).as_bytes())
             .is_some_and(|m| m.has(modes))
     }
 
@@ -205,7 +221,7 @@ impl DataTree {
         if !self.has_watch(p, inbox, modes) {
             return false;
         }
-        let p = path::stored(p);
+        let p = watch_key(p);
         let _nodes = self.shard(self.hash(p)).nodes.read();
         self.shard(self.hash(p))
             .watches
@@ -232,10 +248,7 @@ impl DataTree {
         // The recursive table is taken after the shards, as the writer does.
         let held = self.read_shards(lists.paths());
         let mut events = Vec::new();
-        let arm = |p: &str, modes| {
-            let key = Thin::new(path::stored(p).as_bytes());
-            self.register(self.shard(self.hash(path::stored(p))), &key, inbox, modes);
-        };
+        let arm = |p: &str, modes| self.arm(p, inbox, modes);
         for p in &lists.data {
             match held.get(path::stored(p)) {
                 None => events.push((EventType::Deleted, *p)),
@@ -262,7 +275,7 @@ impl DataTree {
             .for_each(|p| arm(p, Modes::PERSISTENT));
         let mut recursive = self.recursive.write();
         for p in &lists.recursive {
-            let key = Thin::new(path::stored(p).as_bytes());
+            let key = Thin::new(watch_key(p).as_bytes());
             recursive.add(&key, inbox, Modes::RECURSIVE);
             self.watches
                 .fetch_add(inbox.watch(&key, Modes::RECURSIVE), Ordering::Relaxed);
@@ -376,7 +389,7 @@ impl DataTree {
             for (p, w) in shard.watches.lock().iter() {
                 w.for_each(|inbox, modes| {
                     if modes.has(data) {
-                        f(path::shown(p.text()), inbox);
+                        f(shown_key(p.text()), inbox);
                     }
                 });
             }
@@ -389,7 +402,7 @@ impl DataTree {
                     .get(p.bytes())
                     .is_some_and(|m| m.has(data));
                 if modes.has(Modes::RECURSIVE) && !counted {
-                    f(path::shown(p.text()), inbox);
+                    f(shown_key(p.text()), inbox);
                 }
             });
         }

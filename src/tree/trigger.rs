@@ -134,7 +134,7 @@ impl Applier<'_, '_> {
             return;
         }
         let guard = guard(self);
-        let frame = event_frame(kind, self.zxid, p);
+        let frame = event_frame(kind, self.zxid, path::shown(p));
         for inbox in told {
             let allowed = match &guard {
                 Guard::Everyone => true,

@@ -197,12 +197,23 @@ impl WatchTable {
 /// holds it while it loads the zxid; so no event falls between the two.
 pub(crate) type RecursiveTable = RwLock<WatchTable>;
 
-/// The frame of a watch event.
+/// What the path of a request is watched under. The empty path reads the root, but a watch on it is
+/// another than one on "/", and nothing ever fires it.
+pub(crate) fn watch_key(p: &str) -> &str {
+    if p.is_empty() { "\0" } else { path::stored(p) }
+}
+
+/// The path of a request again.
+pub(crate) fn shown_key(key: &str) -> &str {
+    if key == "\0" { "" } else { path::shown(key) }
+}
+
+/// The frame of a watch event about a path as clients write it.
 pub fn event_frame(kind: EventType, zxid: Zxid, path: &str) -> Arc<[u8]> {
     let mut out = Vec::with_capacity(4 + 16 + 12 + path.len());
     out.int(0);
     reply_header(&mut out, XID_NOTIFICATION, zxid.0, 0);
-    let path = Some(path::shown(path).into());
+    let path = Some(path.into());
     WatcherEvent {
         kind: kind as i32,
         state: STATE_SYNC_CONNECTED,
@@ -266,7 +277,7 @@ mod tests {
 
     #[test]
     fn golden_event_frame() {
-        let f = event_frame(EventType::Created, Zxid(5), "");
+        let f = event_frame(EventType::Created, Zxid(5), "/");
         assert_eq!(f[..8], [0, 0, 0, 29, 255, 255, 255, 255]);
         assert_eq!(
             f[f.len() - 13..],
