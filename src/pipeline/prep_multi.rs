@@ -103,7 +103,7 @@ fn skip(op: OpCode, input: &mut Input<'_>) -> Result<Record, DecodeError> {
         }
         OpCode::CreateTtl => {
             let r = CreateTtlRequest::decode(input)?;
-            (r.path, 0, r.acl.is_some())
+            (r.path, 0, true)
         }
         OpCode::Delete => (DeleteRequest::decode(input)?.path, 0, true),
         OpCode::SetData => (SetDataRequest::decode(input)?.path, 0, true),
