@@ -87,8 +87,15 @@ fn codes(out: &mut String) {
 
 fn four_letter_words(out: &mut String) {
     out.push_str("\n## Four-letter words\n\n");
-    let names: Vec<String> = words::TABLE.iter().map(|w| format!("`{}`", w.name)).collect();
-    let _ = writeln!(out, "{}: all as in 3.9.5, with the same whitelist.", names.join(", "));
+    let names: Vec<String> = words::TABLE
+        .iter()
+        .map(|w| format!("`{}`", w.name))
+        .collect();
+    let _ = writeln!(
+        out,
+        "{}: all as in 3.9.5, with the same whitelist.",
+        names.join(", ")
+    );
 }
 
 fn configuration(out: &mut String) {
@@ -117,7 +124,9 @@ fn configuration(out: &mut String) {
 }
 
 fn metric_names(out: &mut String) {
-    out.push_str("\n## Metrics\n\n3.9's names and types, in `mntr` (with `zk_`) and at `/metrics`.\n\n");
+    out.push_str(
+        "\n## Metrics\n\n3.9's names and types, in `mntr` (with `zk_`) and at `/metrics`.\n\n",
+    );
     out.push_str("| name | kind | |\n| --- | --- | --- |\n");
     for m in metrics::TABLE {
         let _ = writeln!(out, "| {} | {:?} | {} |", m.name, m.kind, cell(m.help));
@@ -131,5 +140,8 @@ fn compat_md_says_what_the_tables_say() {
         std::fs::write(FILE, &wanted).expect("COMPAT.md can be written");
     }
     let found = std::fs::read_to_string(FILE).expect("COMPAT.md is there");
-    assert!(found == wanted, "COMPAT.md is stale: ZABRA_BLESS=1 cargo test --test compat_md");
+    assert!(
+        found == wanted,
+        "COMPAT.md is stale: ZABRA_BLESS=1 cargo test --test compat_md"
+    );
 }

@@ -26,7 +26,7 @@ from servers import Server  # noqa: E402
 
 # In the order of their length, so that the long ones start first.
 SUITES = [
-    "kazoo", "durability", "crate", "aiozk", "node", "loadgen", "c", "go", "nodeclient",
+    "kazoo", "differential", "durability", "crate", "aiozk", "node", "loadgen", "c", "go", "nodeclient",
     "usecases", "java", "zkcli", "curator",
 ]
 PROGRESS_EVERY = 30

@@ -123,7 +123,7 @@ impl Conn {
             self.protocol.drain(&mut scratch.out);
             self.process_pending(&mut scratch.out);
             let read = self.read(cx, scratch);
-            if self.flush(cx, &mut scratch.out).is_err() || self.protocol.inbox.is_closed() {
+            if self.flush(cx, &scratch.out).is_err() || self.protocol.inbox.is_closed() {
                 return Poll::Ready(());
             }
             if self.is_over() {
@@ -201,7 +201,7 @@ impl Conn {
     }
 
     /// Writes what there is to write; what the socket does not take waits.
-    fn flush(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+    fn flush(&mut self, cx: &mut Context<'_>, out: &[u8]) -> io::Result<()> {
         if self.unsent.is_empty() {
             let taken = write_all(&mut self.stream, cx, out)?;
             if taken < out.len() {

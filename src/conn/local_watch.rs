@@ -81,7 +81,11 @@ fn set_watches(reader: &Reader<'_>, r: &SetWatches2<'_>, out: &mut Vec<u8>, merg
     for (kind, p) in events {
         out.raw(&event_frame(kind, Zxid(-1), p));
     }
-    let result = if whole { Ok(()) } else { Err(Code::MarshallingError) };
+    let result = if whole {
+        Ok(())
+    } else {
+        Err(Code::MarshallingError)
+    };
     reader.reply((result, zxid), out, merge, |_, ()| {});
 }
 

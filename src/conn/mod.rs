@@ -5,6 +5,7 @@
 //! nothing, a client that does not read its replies is not asked for more requests.
 
 mod auth;
+#[allow(clippy::module_inception)]
 mod conn;
 mod edge;
 mod handshake;

@@ -153,7 +153,10 @@ impl Prep {
             op: op as i32,
         };
         if let Some(digest) = self.outstanding.digest().filter(|_| digest) {
-            let d = TxnDigest { version: crate::proto::txn::DIGEST_VERSION, digest: digest as i64 };
+            let d = TxnDigest {
+                version: crate::proto::txn::DIGEST_VERSION,
+                digest: digest as i64,
+            };
             d.encode(bytes);
         }
         if let Some(head) = bytes.first_chunk_mut() {

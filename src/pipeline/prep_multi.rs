@@ -75,7 +75,9 @@ fn split<'a>(input: &mut Input<'a>) -> Result<Vec<Part<'a>>, Refused> {
         }
         let op = OpCode::of(header.op).ok_or(UNREADABLE)?;
         let start = input.clone();
-        let Ok(read) = skip(op, input) else { return Err(UNREADABLE) };
+        let Ok(read) = skip(op, input) else {
+            return Err(UNREADABLE);
+        };
         match read {
             Record::Fine => parts.push((op, start)),
             Record::Bad => return Err(UNREADABLE),

@@ -4,8 +4,8 @@ use crate::base::stat::TTL_MAX;
 use crate::base::{Acl, OwnerKind, Perms, StatPersisted, path};
 use crate::jute::{Input, Jute, Str};
 use crate::proto::request::{
-    AclWire, CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, PathRequest, ReconfigRequest,
-    SetAclRequest, SetDataRequest,
+    AclWire, CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, PathRequest,
+    ReconfigRequest, SetAclRequest, SetDataRequest,
 };
 use crate::proto::txn::{
     CheckVersionTxn, CreateContainerTxn, CreateTtlTxn, CreateTxn, DeleteTxn, SetAclTxn, SetDataTxn,

@@ -66,11 +66,30 @@ mod tests {
 
     #[test]
     fn looks_again_without_anybody_asking() {
-        let options = ServerOptions { reap_interval_ms: 500, ..ServerOptions::default() };
-        let mut reaper = Reaper::new(&options, Now { mono_ms: 1000, wall_ms: 0 });
+        let options = ServerOptions {
+            reap_interval_ms: 500,
+            ..ServerOptions::default()
+        };
+        let mut reaper = Reaper::new(
+            &options,
+            Now {
+                mono_ms: 1000,
+                wall_ms: 0,
+            },
+        );
         assert_eq!(reaper.next(), 1500);
         let tree = DataTree::fresh(TreeOptions::default());
-        assert!(reaper.due(&tree, Now { mono_ms: 1500, wall_ms: 0 }).is_empty());
+        assert!(
+            reaper
+                .due(
+                    &tree,
+                    Now {
+                        mono_ms: 1500,
+                        wall_ms: 0
+                    }
+                )
+                .is_empty()
+        );
         assert_eq!(reaper.next(), 2000);
     }
 }

@@ -225,10 +225,7 @@ impl<'a> Txn<'a> {
 /// A create that runs out of bytes at the parent's cversion was written before 3.4.
 fn decode_create<'a>(input: &mut Input<'a>) -> Result<CreateTxn<'a>, DecodeError> {
     let v0 = CreateTxnV0::decode(input)?;
-    let parent_cversion = match input.int() {
-        Ok(n) => n,
-        Err(_) => -1,
-    };
+    let parent_cversion = input.int().unwrap_or(-1);
     Ok(CreateTxn {
         path: v0.path,
         data: v0.data,
@@ -398,7 +395,13 @@ mod tests {
 
     #[test]
     fn both_encoders_of_a_header_agree() {
-        let h = TxnHeader { client_id: 1, cxid: -2, zxid: 3 << 40, time: 4, op: -11 };
+        let h = TxnHeader {
+            client_id: 1,
+            cxid: -2,
+            zxid: 3 << 40,
+            time: 4,
+            op: -11,
+        };
         assert_eq!(h.to_array()[..], h.to_bytes()[..]);
     }
 

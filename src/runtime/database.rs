@@ -138,7 +138,7 @@ impl SnapshotVisitor for Database {
         if let Filling::Snapshot(loader) = std::mem::replace(&mut self.filling, done) {
             self.filling = Filling::Tree(Box::new(loader.finish(Zxid::ZERO)));
         }
-        self.foretold = info.digest.clone().filter(|d| d.zxid != Zxid::ZERO);
+        self.foretold = info.digest.filter(|d| d.zxid != Zxid::ZERO);
         Ok(())
     }
 }

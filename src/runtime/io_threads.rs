@@ -35,7 +35,7 @@ fn start_one(_n: usize) -> std::io::Result<Handle> {
     fatal::critical_thread("NIOWorkerThread", move || {
         // Runs its tasks for as long as the process lives.
         let (_never, forever) = oneshot::channel::<()>();
-        let _ = runtime.block_on(async { forever.await });
+        let _ = runtime.block_on(forever);
     });
     Ok(handle)
 }

@@ -141,7 +141,10 @@ mod tests {
     fn nulls_behind_equals_are_another_error() {
         let anyone = entry(31, Some("world"), Some("anyone"));
         let no_scheme = entry(31, None, Some("x"));
-        assert_eq!(fix(&[], &[anyone.clone(), no_scheme.clone()]), Err(AclError::NullId));
+        assert_eq!(
+            fix(&[], &[anyone.clone(), no_scheme.clone()]),
+            Err(AclError::NullId)
+        );
         assert_eq!(fix(&[], &[no_scheme, anyone]), Err(AclError::Invalid));
     }
 

@@ -16,6 +16,7 @@ pub struct FileInfo {
 
 /// Reading at any place, without a position and without a mapping: a read error is an `Err`, never
 /// a signal.
+#[allow(clippy::len_without_is_empty)] // a file, not a collection
 pub trait ReadAt: Send {
     /// Reads into `buf` from `offset`; 0 only at the end of the file or for an empty `buf`.
     ///

@@ -188,7 +188,10 @@ mod tests {
     #[test]
     fn an_empty_stream_is_its_header() {
         assert_eq!(pack(b""), HEADER);
-        assert_eq!(SnappyReader::new(&HEADER[..]).bytes().count(), 0);
+        assert_eq!(
+            std::io::copy(&mut SnappyReader::new(&HEADER[..]), &mut std::io::sink()).unwrap(),
+            0
+        );
     }
 
     #[test]
