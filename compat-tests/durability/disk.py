@@ -12,7 +12,7 @@ import place
 import processes
 import wire
 
-SIZE = 32 << 20
+SIZE = 80 << 20
 MOUNTS = {
     "tmpfs": 'mount -t tmpfs -o size={size} durability "{mount}"',
     "ext4": 'mkfs.ext4 -q -m 0 "{image}" && mount -o loop "{image}" "{mount}"',
@@ -51,22 +51,17 @@ def small_disk(kind):
 
 
 def acked_or_ended(work, goal, server):
-    if server.process.poll() is not None:
-        raise AssertionError("it ended: " + server.log_tail())
-    return work.acked() > goal
+    return work.acked() > goal or server.process.poll() is not None
 
 
 def fill_up(path, leave):
     """Takes all room but some."""
-    with open(path, "wb") as f:
-        try:
-            while True:
-                f.write(bytes(1 << 16))
-                f.flush()
-        except OSError:
-            pass
-    with open(path, "r+b") as f:
-        f.truncate(max(0, os.path.getsize(path) - leave))
+    with contextlib.suppress(OSError):
+        with open(path, "wb", buffering=0) as f:
+            while f.write(bytes(1 << 16)):
+                pass
+    with contextlib.suppress(OSError):
+        os.truncate(path, max(0, os.path.getsize(path) - leave))
 
 
 def full(ctx, kind, config, seed):
@@ -115,7 +110,8 @@ def full(ctx, kind, config, seed):
             except (RuntimeError, wire.Gone, AttributeError):
                 if "No space left on device" not in room.output():
                     raise AssertionError(room.log_tail()) from None
-            os.remove(ballast)
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(ballast)
         with p.server(command, data=shown) as server:
             work.check(server.tree())
             work.resume(p.port)
