@@ -5,19 +5,14 @@ import signal
 
 import crash
 import damage
+import disk
 import golden
 import handback
 import stop
 
 
-class Skipped:
-    """A case that this machine cannot run, and why."""
-
-    def __init__(self, why):
-        self.why = why
-
-
 def all_cases(ctx):
+    """Names and functions; one that returns a text could not be tried, for that reason."""
     rounds = ctx.options.rounds
     for kind in crash.KINDS:
         yield "kill -9 under load: " + kind, functools.partial(
@@ -40,3 +35,10 @@ def all_cases(ctx):
         )
     for how in stop.STATUS:
         yield "stop: " + how.name, functools.partial(stop.signals, ctx, how, rounds, 7)
+    for kind in disk.MOUNTS:
+        for size, config in (("64 KB", []), ("8 MB", ["preAllocSize=8192"])):
+            yield "full disk: %s, %s reserved" % (kind, size), functools.partial(
+                disk.full, ctx, kind, config, 8
+            )
+    yield "unusable directories", functools.partial(disk.unusable, ctx)
+    yield "read-only file system", functools.partial(disk.read_only, ctx)

@@ -145,10 +145,10 @@ def rounds(ctx, kind, options, count, how, seed):
                 if how == signal.SIGKILL:
                     work.finish()
             seen, sessions = compare(ctx, p, apache, where)
-            wanted = {"%x" % w.session for w in work.workers} | {"%x" % session.session}
-            if not wanted - {"0"} <= sessions[0] or "%x" % session.session not in sessions[1]:
-                raise AssertionError("%s: sessions %r, not %r" % (where, sessions, wanted))
             if how == signal.SIGTERM:
                 tree.same(seen, before, where + ": after the restart")
             work.check(seen)
+            wanted = {"%x" % w.session for w in work.workers} | {"%x" % session.session}
+            if not wanted - {"0"} <= sessions[0] or "%x" % session.session not in sessions[1]:
+                raise AssertionError("%s: sessions %r, not %r" % (where, sessions, wanted))
             ctx.say(where + ": same")

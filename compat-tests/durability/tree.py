@@ -83,7 +83,14 @@ def same(got, want, where):
 
 
 def sessions(dump):
-    """The ids in the reply to `dump`, of sessions and of owners of ephemerals."""
+    """The ids in the reply to `dump`: of sessions, and of owners with the ephemerals they have
+    (Apache also lists some that have none left)."""
     tracked, _, owners = dump.partition("ephemeral nodes dump:")
-    ids = re.compile("0x([0-9a-f]+)")
-    return set(ids.findall(tracked)), set(ids.findall(owners))
+    owners = owners.partition("Connections dump:")[0]
+    held, owner = {}, None
+    for line in owners.splitlines():
+        if line.startswith("0x"):
+            owner = line.rstrip(":")[2:]
+        elif line.startswith("\t"):
+            held.setdefault(owner, set()).add(line.strip())
+    return set(re.findall("0x([0-9a-f]+)", tracked)), held

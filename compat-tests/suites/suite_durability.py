@@ -21,7 +21,7 @@ def run(ctx):
         except Exception as e:
             ctx.report.add(name, "fail", "%s\n%s" % (traceback.format_exc(), e))
         else:
-            if isinstance(skipped, cases.Skipped):
-                ctx.report.add(name, "skip", skipped.why)
+            if isinstance(skipped, str):
+                ctx.report.add(name, "skip", skipped)
             else:
                 ctx.report.add(name, "pass")

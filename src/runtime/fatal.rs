@@ -12,6 +12,7 @@ pub fn exit(code: ExitCode) -> ! {
             tracing::error!(target: "o.a.z.u.ServiceUtils", "Exiting JVM with code {}", code as i32)
         }
     }
+    crate::telemetry::log::flush();
     std::process::exit(code as i32)
 }
 

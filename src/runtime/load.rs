@@ -38,7 +38,7 @@ pub(super) fn load(config: &Config, clock: &SystemClock) -> Result<Loaded, LoadF
     )
     .map_err(|e| {
         let code = match &e {
-            StoreError::DataDir { .. } => ExitCode::UnableToAccessDatadir,
+            StoreError::DataDir(_) | StoreError::Locked { .. } => ExitCode::UnableToAccessDatadir,
             _ => ExitCode::UnexpectedError,
         };
         (e, code)

@@ -8,6 +8,7 @@ use crate::conn::EdgeLimits;
 use crate::pipeline::ServerOptions;
 use crate::session::{self, Authorizer, AuthorizerOptions};
 use crate::store::os::{LogOptions, RegionChoice};
+use crate::store::recover::OVERRIDE_PROPERTY;
 use crate::store::{Compression, RecoverOptions};
 
 /// Bytes of writes in the pipeline above which connections that have some wait.
@@ -72,12 +73,20 @@ pub(super) fn length_max(c: &Config) -> usize {
     c.limits.jute_max_buffer as usize + c.limits.jute_extra_size as usize
 }
 
+/// As a system property by the name that messages give, or as a key of zoo.cfg.
+fn accept_damage(c: &Config) -> bool {
+    let in_file = format!("zookeeper.{OVERRIDE_PROPERTY}");
+    [OVERRIDE_PROPERTY, &in_file]
+        .iter()
+        .any(|name| c.property(name) == Some("true"))
+}
+
 pub(super) fn recover(c: &Config) -> RecoverOptions {
     RecoverOptions {
         trust_empty: c.storage.trust_empty_snapshot,
         autocreate: c.storage.db_autocreate,
         length_max: length_max(c),
-        accept_damage: c.property("zookeeper.zabra.acceptDamage") == Some("true"),
+        accept_damage: accept_damage(c),
         ..RecoverOptions::default()
     }
 }
@@ -96,5 +105,44 @@ pub(super) fn compression(c: &Config) -> Compression {
         SnapshotCompression::None => Compression::None,
         SnapshotCompression::Gzip => Compression::Gz,
         SnapshotCompression::Snappy => Compression::Snappy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::IpAddr;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Invocation, ReadFile};
+
+    struct OneFile(&'static str);
+
+    impl ReadFile for OneFile {
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            Ok(self.0.as_bytes().to_vec())
+        }
+        fn resolve(&self, _: &str) -> io::Result<IpAddr> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    fn config(file: &'static str, word: &str) -> Config {
+        let argv = ["server", word, "zoo.cfg"].map(str::to_owned);
+        let Ok(Invocation::Server(args)) = Invocation::parse(&argv) else {
+            panic!("{argv:?}")
+        };
+        Config::load(&args, &|_| None, &OneFile(file)).unwrap()
+    }
+
+    #[test]
+    fn damage_is_given_up_by_the_name_that_the_message_gives() {
+        let file = "dataDir=/d\nclientPort=2181\n";
+        let word = format!("-D{OVERRIDE_PROPERTY}=true");
+        assert!(recover(&config(file, &word)).accept_damage);
+        assert!(!recover(&config(file, "-Da=b")).accept_damage);
+        let file = "dataDir=/d\nclientPort=2181\nzabra.acceptDamagedLog=true\n";
+        assert!(recover(&config(file, "-Da=b")).accept_damage);
     }
 }

@@ -1,5 +1,6 @@
 //! Start order and stop order of a server (Apache: `ZooKeeperServerMain`, `QuorumPeerMain`).
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -47,7 +48,9 @@ struct Running {
 
 fn failed(what: &str, why: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
     tracing::error!(target: "o.a.z.s.ZooKeeperServerMain", "{what}: {why}");
-    eprintln!("{what}: {why}");
+    crate::telemetry::log::flush();
+    // One write, so that it stays one line beside the log's.
+    let _ = std::io::stderr().write_all(format!("{what}: {why}\n").as_bytes());
     code
 }
 
