@@ -44,7 +44,11 @@ fn main() -> ExitCode {
             println!("{HELP}");
             0
         }
-        Ok(Invocation::Server(args)) => server(&args),
+        Ok(Invocation::Server(args)) => {
+            let code = server(&args);
+            zabra::telemetry::log::flush();
+            code
+        }
         Ok(Invocation::Other(name, rest)) => other(&name, rest),
         Err(e) => {
             eprintln!("{e}");

@@ -301,7 +301,8 @@ impl Protocol {
             let zxid = self.edge.tree.applied();
             self.drain_upto(zxid, out);
             frame(out, XID_PING, zxid, 0, |_| {});
-            self.note_size(20);
+            // Not among the response bytes, as in Apache.
+            self.edge.stats.last_response.record(16);
             self.note_reply(op, XID_PING, zxid);
             return;
         }

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use crate::admin::words::Whitelist;
 use crate::admin::{process, prom_http};
 use crate::base::SessionId;
-use crate::config::{Config, ExitCode, ListenAddr, MetricsProvider};
+use crate::config::{Config, ExitCode, ListenAddr, MetricsProvider, Mode};
 use crate::conn::{Clock, Edge, Listener, bind};
 use crate::pipeline::{Input, Server};
 use crate::session::SessionTracker;
@@ -32,10 +32,33 @@ const STOP_MAX: Duration = Duration::from_millis(800);
 
 /// Runs a standalone server until a signal ends it; the exit code.
 pub fn run(config: Config) -> ExitCode {
+    if let Some(why) = unsupported(&config) {
+        return failed(
+            "Invalid config, exiting abnormally",
+            &why,
+            ExitCode::InvalidInvocation,
+        );
+    }
     match Running::start(Arc::new(config)) {
         Ok(running) => running.wait(),
         Err(code) => code,
     }
+}
+
+/// What this version must not pretend to do.
+fn unsupported(config: &Config) -> Option<String> {
+    if config.mode == Mode::Distributed {
+        return Some("ensembles are not supported yet; configure a single server".to_owned());
+    }
+    if config.listeners.secure_client.is_some() {
+        return Some(
+            "secureClientPort is set, and TLS is not supported yet; remove it, or keep Apache for now"
+                .to_owned(),
+        );
+    }
+    let unknown = options::authorizer(config).unknown_enforced();
+    (!unknown.is_empty())
+        .then(|| format!("enforce.auth.schemes names schemes that are not there: {unknown:?}"))
 }
 
 struct Running {
@@ -76,6 +99,7 @@ impl Running {
         let loaded = load::load(&config, &clock)
             .map_err(|(e, code)| failed("Unable to load the database", &e, code))?;
         let mut running = Self::assemble(&config, &clock, loaded, main)?;
+        running.main.spawn(rotate_metrics(clock.clone()));
         running.serve(&config, socket, threads)?;
         Ok(running)
     }
@@ -229,6 +253,14 @@ fn listen(config: &Config, addr: &ListenAddr) -> Result<std::net::TcpListener, E
         let what = format!("java.net.BindException: {}:{}", addr.ip, addr.port);
         failed(&what, &e, ExitCode::UnexpectedError)
     })
+}
+
+/// Quantiles cover the last minutes only.
+async fn rotate_metrics(clock: Arc<SystemClock>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        METRICS.rotate(clock.mono_ms());
+    }
 }
 
 fn whitelist(config: &Config) -> Whitelist {

@@ -14,6 +14,7 @@ use crate::base::{Acl, OwnerKind, SessionId, Stat, StatPersisted, Thin, Zxid, pa
 use crate::jute::{Input, Str};
 use crate::proto::txn::{Entry, SubTxn, Txn};
 use crate::proto::{Code, OpCode};
+use crate::telemetry::metrics::METRICS;
 
 /// What one operation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,6 +292,7 @@ impl Applier<'_, '_> {
         let thin = Thin::new(p.as_bytes());
         self.locked
             .put(thin.clone(), data.map(Thin::new), acl, &stat);
+        note_write(p, data.map_or(0, <[u8]>::len));
         self.quota_after_create(p, data.map_or(0, |d| d.len() as i64));
         self.trigger_created(p, parent, acl, parent_acl);
         let visible = stat.visible(data.map_or(0, <[u8]>::len), 0);
@@ -341,6 +343,7 @@ impl Applier<'_, '_> {
         let Some(node) = self.locked.take(p) else {
             return Code::NoNode;
         };
+        note_write(p, 0);
         self.quota_after_delete(p, node.data_len() as i64);
         self.trigger_deleted(p, parent, list.as_ref(), parent_acl);
         Code::Ok
@@ -363,6 +366,7 @@ impl Applier<'_, '_> {
             .tree
             .data_size
             .fetch_add(delta, std::sync::atomic::Ordering::Relaxed);
+        note_write(p, new_len);
         self.quota_after_set(p, delta);
         self.trigger_data_changed(p, acl);
         SubOutcome {
@@ -401,5 +405,13 @@ impl Applier<'_, '_> {
         for p in self.locked.tree.ephemerals_of(self.session) {
             self.delete(p.text());
         }
+    }
+}
+
+/// `write_per_namespace` (Apache: `DataTree.updateWriteStat`).
+fn note_write(p: &str, bytes: usize) {
+    if let Some(namespace) = path::top_name(p) {
+        let set = &METRICS.write_per_namespace;
+        set.with(namespace).record_len(p.len() + bytes);
     }
 }
