@@ -19,6 +19,7 @@ def all_cases(ctx):
             crash.kills, ctx, kind, 5 * rounds, 1
         )
     yield "kill -9 while it starts", functools.partial(crash.kills_at_start, ctx, 1)
+    yield "sessions nobody goes on with", functools.partial(crash.forgotten_session, ctx)
     for kind, options in crash.KINDS.items():
         for how in (signal.SIGTERM, signal.SIGKILL):
             yield "hand-back: %s, %s" % (kind, how.name), functools.partial(

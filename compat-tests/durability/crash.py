@@ -8,6 +8,7 @@ import time
 
 import load
 import place
+import wire
 
 # Four servers, set up differently.
 KINDS = {
@@ -88,3 +89,29 @@ def _start(server):
         server.start()
     except (RuntimeError, AttributeError):
         pass
+
+
+def forgotten_session(ctx):
+    """A session that nobody goes on with ends after its timeout, which starts anew."""
+    with place.new(ctx, config=["tickTime=500"]) as p:
+        with p.server(ctx.server_command) as server:
+            gone, stays = wire.Connection(p.port, 4000), wire.Connection(p.port, 600000)
+            gone.create("/gone", b"", 1)
+            stays.create("/stays", b"", 1)
+            server.process.send_signal(signal.SIGKILL)
+            server.wait(20)
+        with p.server(ctx.server_command) as server:
+            if not {"/gone", "/stays"} <= set(server.tree()):
+                raise AssertionError("ephemerals are missing right after the restart")
+            place.until("the end of the session", lambda: "/gone" not in server.tree())
+            if "/stays" not in server.tree():
+                raise AssertionError("/stays is missing")
+            try:
+                wire.Connection(p.port, 4000, gone.session, gone.password)
+            except wire.Refused:
+                pass
+            else:
+                raise AssertionError("the session that ended is served")
+            wire.Connection(p.port, 600000, stays.session, stays.password).close()
+            if "/stays" in server.tree():
+                raise AssertionError("/stays is there")

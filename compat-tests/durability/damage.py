@@ -81,6 +81,20 @@ class Bench:
                 tree.same(server.tree(), self.tree, "%s, %s start" % (where, start))
         shutil.rmtree(copy.folder)
 
+    def sector_missing(self, copy, all_records, at):
+        """Looks like a power cut during a batch: it starts with what is before, says so loudly,
+        and keeps the file."""
+        log = copy.logs()[-1]
+        records.fill_zero(log, at, at + 512)
+        hurt = contents(copy)[os.path.basename(log)]
+        zxid = max((r.zxid for r in all_records if r.end <= at), default=0)
+        with copy.server(self.ctx.server_command) as server:
+            if server.zxid() != zxid or "damaged.log" not in server.output():
+                raise AssertionError("0x%x, not 0x%x\n%s" % (server.zxid(), zxid, server.log_tail()))
+        if contents(copy).get("damaged." + os.path.basename(log)) != hurt:
+            raise AssertionError("the file was not kept: %r" % sorted(contents(copy)))
+        shutil.rmtree(copy.folder)
+
     def refused(self, copy, words, where, override=None):
         """It ends with a message that has these words, changes nothing on the disk, and starts
         with the override up to zxid `override`."""
@@ -179,9 +193,15 @@ def garbage(ctx, rounds, seed):
             copy = bench.copy()
             records.flip(copy.logs()[-1], rng.randrange(middle.start + 12, middle.end - 1))
             bench.refused(copy, words, "a wrong byte in the middle", middle.zxid - 1)
-            copy = bench.copy()
-            records.fill_zero(copy.logs()[-1], middle.start, middle.end)
-            bench.refused(copy, words, "zeros in the middle", middle.zxid - 1)
+            # Less than a sector, which no interrupted write leaves
+            sector_end = middle.start // 512 * 512 + 512
+            if sector_end - middle.start > 16:
+                copy = bench.copy()
+                records.fill_zero(copy.logs()[-1], middle.start, sector_end - 1)
+                records.overwrite(copy.logs()[-1], sector_end - 1, b"x")
+                bench.refused(copy, words, "zeros in the middle", middle.zxid - 1)
+            if sector_end + 1024 < last.end:
+                bench.sector_missing(bench.copy(), all_records, sector_end)
             copy = bench.copy()
             with open(copy.logs()[-1], "r+b") as f:
                 raw = f.read()

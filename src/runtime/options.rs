@@ -120,8 +120,11 @@ mod tests {
     struct OneFile(&'static str);
 
     impl ReadFile for OneFile {
-        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-            Ok(self.0.as_bytes().to_vec())
+        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+            match path.ends_with("zoo.cfg") {
+                true => Ok(self.0.as_bytes().to_vec()),
+                false => Err(io::ErrorKind::NotFound.into()),
+            }
         }
         fn resolve(&self, _: &str) -> io::Result<IpAddr> {
             Err(io::ErrorKind::NotFound.into())

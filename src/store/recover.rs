@@ -410,8 +410,8 @@ struct Replay<'a, T> {
 enum Outcome {
     /// At its regular end. `empty`: without a record.
     Done { empty: bool },
-    /// At an unfinished write.
-    Torn { offset: u64 },
+    /// At an unfinished write. `hole`: there are whole records behind it.
+    Torn { offset: u64, hole: bool },
 }
 
 impl<T: Recovery> Replay<'_, T> {
@@ -423,13 +423,13 @@ impl<T: Recovery> Replay<'_, T> {
             match self.file(name, later) {
                 Ok(Outcome::Done { empty: true }) => empties.push(name.clone()),
                 Ok(Outcome::Done { empty: false }) => empties.clear(),
-                Ok(Outcome::Torn { offset }) if self.any_record(later)? => {
+                Ok(Outcome::Torn { offset, .. }) if self.any_record(later)? => {
                     empties.clear();
                     self.torn = Some((name.clone(), offset));
                 }
-                Ok(Outcome::Torn { offset }) => {
+                Ok(Outcome::Torn { offset, hole }) => {
                     empties.clear();
-                    self.cut(name, offset);
+                    self.cut(name, offset, hole);
                 }
                 Err(e) => {
                     let offset = self.may_give_up(e)?;
@@ -468,8 +468,13 @@ impl<T: Recovery> Replay<'_, T> {
                     let why = why.why();
                     return match tail {
                         Tail::Clean => Ok(Outcome::Done { empty }),
-                        Tail::Torn => Ok(Outcome::Torn { offset }),
-                        Tail::Hole if !self.any_record(later)? => Ok(Outcome::Torn { offset }),
+                        Tail::Torn => Ok(Outcome::Torn {
+                            offset,
+                            hole: false,
+                        }),
+                        Tail::Hole if !self.any_record(later)? => {
+                            Ok(Outcome::Torn { offset, hole: true })
+                        }
                         Tail::Hole => Err(self.damaged(name, offset, why)),
                         Tail::Damaged { next: None } => Err(self.damaged(name, offset, why)),
                         Tail::Damaged {
@@ -623,8 +628,10 @@ impl<T: Recovery> Replay<'_, T> {
         }
     }
 
-    /// Ends the newest log behind its last whole record.
-    fn cut(&mut self, name: &str, offset: u64) {
+    /// Ends the newest log behind its last whole record. A missing sector nearly always means that
+    /// the power went during one batch, but a disk that lost a sector of older ones looks the same:
+    /// the file is kept as it was.
+    fn cut(&mut self, name: &str, offset: u64, hole: bool) {
         let text = format!(
             "Last transaction was partial: {} ends at offset {offset}, behind {}",
             self.dir.path().join(name).display(),
@@ -632,7 +639,15 @@ impl<T: Recovery> Replay<'_, T> {
         );
         self.lines.add(Level::Warn, text);
         let name = name.to_owned();
+        if hole {
+            let text = format!(
+                "Sectors of {name} are missing at offset {offset}, as after a power cut during a \
+                 write; the file with what lies behind is kept as {SET_ASIDE}{name}"
+            );
+            self.lines.add(Level::Error, text);
+        }
         self.repairs.push(match offset <= HEADER_LEN as u64 {
+            _ if hole => Repair::SetAside { name, keep: offset },
             true => Repair::Remove { name },
             false => Repair::Truncate { name, len: offset },
         });
@@ -702,23 +717,19 @@ fn same_bytes(file: &dyn ReadAt, offset: u64, entry: &[u8]) -> std::io::Result<b
     Ok(n == entry.len() && there == entry)
 }
 
-/// Renames a file and puts its first `keep` bytes back, unless they hold no record.
+/// Keeps a file under another name and leaves its first `keep` bytes, unless they hold no record.
+/// The copy is durable before anything goes: at no instant is the log without what counts.
 fn set_aside(dir: &dyn Dir, name: &str, keep: u64) -> std::io::Result<()> {
-    let kept = match usize::try_from(keep) {
-        Ok(n) if n > HEADER_LEN => {
-            let file = dir.open(name)?;
-            let n = n.min(usize::try_from(file.len()?).unwrap_or(usize::MAX));
-            let mut bytes = vec![0; n];
-            read_full(&*file, &mut bytes, 0)?;
-            Some(bytes)
-        }
-        _ => None,
-    };
-    dir.rename(name, &format!("{SET_ASIDE}{name}"))?;
-    match kept {
-        Some(bytes) => dir.write_atomic(name, &bytes),
-        None => Ok(()),
+    let aside = format!("{SET_ASIDE}{name}");
+    if keep <= HEADER_LEN as u64 {
+        return dir.rename(name, &aside);
     }
+    let file = dir.open(name)?;
+    let len = usize::try_from(file.len()?).map_err(|_| std::io::ErrorKind::FileTooLarge)?;
+    let mut bytes = vec![0; len];
+    read_full(&*file, &mut bytes, 0)?;
+    dir.write_atomic(&aside, &bytes)?;
+    dir.truncate(name, keep)
 }
 
 #[cfg(test)]
@@ -1116,6 +1127,22 @@ mod tests {
                 assert_eq!(ok(&d).target.txns, got, "a second start finds the same");
             }
         }
+    }
+
+    #[test]
+    fn a_file_with_a_missing_sector_is_kept() {
+        let (mut bytes, synced) = batch(&[10, 300], &[2000, 40, 700]);
+        bytes[1024..1536].fill(0);
+        assert!(synced < 1024);
+        let d = dir(&[("snapshot.0", snapshot()), ("log.1", bytes.clone())]);
+        let got = ok(&d);
+        assert_eq!(got.target.txns, [1, 2]);
+        assert_eq!(d.names(), ["damaged.log.1", "log.1", "snapshot.0"]);
+        assert_eq!(d.get("damaged.log.1").unwrap(), bytes);
+        assert_eq!(d.get("log.1").unwrap(), bytes[..synced]);
+        let loud = got.report.lines.iter().find(|l| l.level == Level::Error);
+        assert!(loud.unwrap().text.contains("kept as damaged.log.1"));
+        assert_eq!(ok(&d).report.lines.len(), 1, "told once");
     }
 
     /// The first `n` records with the header.
