@@ -26,7 +26,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "recovery",
         "a record that ends early, has a wrong end byte or a zero length silently ends its file",
         "only the unfinished end of the newest log is cut; anything else stops the start and names \
-         file and offset (`-Dzookeeper.zabra.acceptDamage=true` gives up what lies behind it)",
+         file and offset (`-Dzabra.acceptDamagedLog=true` gives up what lies behind it)",
     ),
     (
         "recovery",
