@@ -46,7 +46,7 @@ def compile_programs(ctx):
         os.makedirs(out)
         lines = []
         status = ctx.run(
-            [real_java("javac"), "-Xlint:all,-processing,-classfile", "-encoding", "UTF-8"]
+            [real_java("javac"), "-Xlint:all,-processing,-classfile,-try", "-encoding", "UTF-8"]
             + ["-cp", classpath(ctx), "-d", out]
             + sources,
             120,
