@@ -95,7 +95,17 @@ impl Conn {
             }
         });
         match tokio::time::timeout(limit, opened).await {
-            Ok(true) => poll_fn(|cx| self.turn(cx)).await,
+            Ok(true) => {
+                let ended = poll_fn(|cx| match self.turn(cx) {
+                    Poll::Ready(()) => Poll::Ready(true),
+                    Poll::Pending if self.protocol.stage() == Stage::Closing => Poll::Ready(false),
+                    Poll::Pending => Poll::Pending,
+                });
+                // A client that does not read its last replies is not waited for without end.
+                if !ended.await {
+                    let _ = tokio::time::timeout(limit, poll_fn(|cx| self.turn(cx))).await;
+                }
+            }
             Ok(false) => {}
             Err(_) => {
                 METRICS.sessionless_connections_expired.inc();
@@ -120,9 +130,16 @@ impl Conn {
         self.protocol.start_turn();
         loop {
             scratch.out.clear();
-            self.protocol.drain(&mut scratch.out);
-            self.process_pending(&mut scratch.out);
-            let read = self.read(cx, scratch);
+            if !self.is_stuffed() {
+                self.protocol.drain(&mut scratch.out);
+            }
+            // Requests wait while what was said before them does.
+            let read = if self.protocol.inbox.is_empty() {
+                self.process_pending(&mut scratch.out);
+                self.read(cx, scratch)
+            } else {
+                Poll::Pending
+            };
             if self.flush(cx, &scratch.out).is_err() || self.protocol.inbox.is_closed() {
                 return Poll::Ready(());
             }

@@ -350,35 +350,43 @@ impl Protocol {
         self.info.queued.store(self.in_flight.len() as u64, Relaxed);
     }
 
-    /// Writes out everything that waits.
+    /// Writes out what waits, up to what a client may leave unread.
     pub(super) fn drain(&mut self, out: &mut Vec<u8>) {
-        self.drain_upto(Zxid(i64::MAX), out);
+        while out.len() <= CONN_UNSENT_BYTES_MAX && self.tell_next(Zxid(i64::MAX), out) {}
     }
 
     /// Writes out what waits and is tagged `upto` or less: the rule of merging (R3).
     fn drain_upto(&mut self, upto: Zxid, out: &mut Vec<u8>) {
-        while self.stage != Stage::Closing
-            && let Some(item) = self.inbox.pop(upto)
-        {
-            match item {
-                Item::Event(_, bytes) => {
-                    METRICS.watch_bytes.add(bytes.len() as u64);
-                    out.extend_from_slice(&bytes);
-                    self.count_sent(1);
-                }
-                Item::Reply(zxid, bytes) => {
-                    out.extend_from_slice(&bytes);
-                    self.note_size(bytes.len());
-                    self.write_answered(zxid);
-                }
-                Item::Connected(_, connected) => {
-                    handshake::encode(out, &connected, self.with_read_only);
-                    self.count_sent(1);
-                    self.opened(&connected);
-                }
-                Item::Close(_) => self.stage = Stage::Closing,
-            }
+        while self.tell_next(upto, out) {}
+    }
+
+    /// Writes out the next item if it is tagged `upto` or less.
+    fn tell_next(&mut self, upto: Zxid, out: &mut Vec<u8>) -> bool {
+        if self.stage == Stage::Closing {
+            return false;
         }
+        let Some(item) = self.inbox.pop(upto) else {
+            return false;
+        };
+        match item {
+            Item::Event(_, bytes) => {
+                METRICS.watch_bytes.add(bytes.len() as u64);
+                out.extend_from_slice(&bytes);
+                self.count_sent(1);
+            }
+            Item::Reply(zxid, bytes) => {
+                out.extend_from_slice(&bytes);
+                self.note_size(bytes.len());
+                self.write_answered(zxid);
+            }
+            Item::Connected(_, connected) => {
+                handshake::encode(out, &connected, self.with_read_only);
+                self.count_sent(1);
+                self.opened(&connected);
+            }
+            Item::Close(_) => self.stage = Stage::Closing,
+        }
+        true
     }
 
     fn opened(&mut self, connected: &crate::tree::inbox::Connected) {

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use super::AclList;
 use super::watch::Modes;
 use crate::base::hash::Map;
+use crate::base::limits::MAILBOX_ITEMS_MAX;
 use crate::base::{ConnId, Id, Thin, Zxid};
 
 /// One thing to tell the client.
@@ -83,13 +84,23 @@ impl Inbox {
         })
     }
 
-    /// Adds an item; true when the box was empty, so that its connection must be woken.
-    /// Items for a closed connection are dropped.
+    /// Adds an item; true when its connection must be woken, since the box was empty or is too full:
+    /// then it is closed. Items for a closed connection are dropped.
     pub fn push(&self, item: Item) -> bool {
         if self.is_closed() {
             return false;
         }
         let mut items = self.items.lock();
+        if items.len() >= MAILBOX_ITEMS_MAX {
+            tracing::warn!(
+                "connection {} does not read its events and is cut off",
+                self.id.0
+            );
+            *items = VecDeque::new();
+            self.len.store(0, Ordering::Release);
+            self.closed.store(true, Ordering::Release);
+            return true;
+        }
         debug_assert!(
             items.back().is_none_or(|b| b.zxid() <= item.zxid()),
             "sorted by zxid"
@@ -219,6 +230,21 @@ mod tests {
         inbox.close();
         assert!(!inbox.push(Item::Close(Zxid(3))));
         assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn a_box_that_nobody_empties_is_closed() {
+        let inbox = Inbox::new(ConnId(1), vec![], Arc::new(|_, _| true));
+        let frame: Arc<[u8]> = Arc::from(*b"a");
+        for n in 0..MAILBOX_ITEMS_MAX as i64 {
+            inbox.push(Item::Event(Zxid(n), frame.clone()));
+        }
+        assert!(!inbox.is_closed());
+        assert!(
+            inbox.push(Item::Event(Zxid(i64::MAX), frame.clone())),
+            "it must hear of it"
+        );
+        assert!(inbox.is_closed() && inbox.is_empty());
     }
 
     #[test]
