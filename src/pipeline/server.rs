@@ -90,7 +90,11 @@ impl Server {
             Input::Gone(inbox, session) => self.gone(&inbox, session),
             Input::Durable(zxid) => self.zab.ack(self.options.server_id, zxid),
             Input::SnapshotDone => self.snapshot_running = false,
-            Input::Tick => self.tick(now, out),
+            Input::Tick => {}
+        }
+        // Whatever comes in, time has passed: a server that is never idle must expire sessions too.
+        if self.next_tick().is_some_and(|due| due <= now.mono_ms) {
+            self.tick(now, out);
         }
         while let Some(proposal) = self.zab.take_committed() {
             self.commit(proposal, now, out);
@@ -220,5 +224,65 @@ pub(super) fn internal(session: SessionId, op: OpCode, body: Box<[u8]>) -> Reque
         body,
         ids: Arc::new([]),
         origin: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ConnId;
+    use crate::pipeline::ConnectRequest;
+    use crate::tree::{Item, TreeOptions};
+
+    fn at(mono_ms: i64) -> Now {
+        Now {
+            mono_ms,
+            wall_ms: mono_ms,
+        }
+    }
+
+    fn server() -> Server {
+        let tree = Arc::new(DataTree::fresh(TreeOptions::default()));
+        let options = ServerOptions::default();
+        let sessions = Arc::new(SessionTracker::new(i64::from(options.tick_ms)));
+        Server::new(tree, sessions, options, at(1000))
+    }
+
+    fn open(server: &mut Server, out: &mut Effects) -> Arc<Inbox> {
+        let inbox = Inbox::new(ConnId(1), vec![], Arc::new(|_, _| true));
+        let request = ConnectRequest {
+            inbox: inbox.clone(),
+            session: SessionId::NONE,
+            password: Box::default(),
+            timeout: 4000,
+        };
+        server.step(at(1000), Input::Connect(request), out);
+        inbox
+    }
+
+    #[test]
+    fn nothing_is_answered_before_it_is_durable() {
+        let (mut server, mut out) = (server(), Effects::default());
+        let inbox = open(&mut server, &mut out);
+        assert_eq!(out.log.len(), 1);
+        assert!(inbox.is_empty());
+        server.step(at(1001), Input::Durable(Zxid(1)), &mut out);
+        assert!(matches!(inbox.pop(Zxid(1)), Some(Item::Connected(..))));
+    }
+
+    #[test]
+    fn sessions_expire_also_when_inputs_never_cease() {
+        let (mut server, mut out) = (server(), Effects::default());
+        let inbox = open(&mut server, &mut out);
+        server.step(at(1001), Input::Durable(Zxid(1)), &mut out);
+        out.log.clear();
+        for ms in 1002..=6000 {
+            server.step(at(ms), Input::SnapshotDone, &mut out);
+        }
+        assert_eq!(out.log.len(), 1, "one closeSession");
+        server.step(at(6001), Input::Durable(Zxid(2)), &mut out);
+        assert!(server.sessions.is_empty());
+        inbox.pop(Zxid(9));
+        assert!(matches!(inbox.pop(Zxid(9)), Some(Item::Close(Zxid(2)))));
     }
 }
