@@ -7,6 +7,9 @@ const THREADS: &str = "tunes threads of the Java server";
 const CACHE: &str = "answers are made without such a cache";
 const WATCHES: &str = "there is one implementation of watches";
 
+/// Why the throttles do nothing.
+const THROTTLES: &str = "throttles are not part of this version yet";
+
 pub(super) const ROWS: &[Row] = &[
     sys!(
         "maxCnxns",
@@ -42,6 +45,7 @@ pub(super) const ROWS: &[Row] = &[
         "-1",
         "from here a request is large; -1 = off"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "largeRequestMaxBytes",
@@ -50,6 +54,7 @@ pub(super) const ROWS: &[Row] = &[
         "104857600",
         "large requests in flight"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "maxResponseCacheSize",
@@ -76,6 +81,7 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "session creation bucket; 0 = off"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_fill_time",
@@ -84,6 +90,7 @@ pub(super) const ROWS: &[Row] = &[
         "1",
         "refill period"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_fill_count",
@@ -92,6 +99,7 @@ pub(super) const ROWS: &[Row] = &[
         "1",
         "tokens a refill"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_freeze_time",
@@ -100,6 +108,7 @@ pub(super) const ROWS: &[Row] = &[
         "-1",
         "random drop; -1 = off"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_drop_increase",
@@ -108,6 +117,7 @@ pub(super) const ROWS: &[Row] = &[
         "0.02",
         "step up of the drop chance"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_drop_decrease",
@@ -116,6 +126,7 @@ pub(super) const ROWS: &[Row] = &[
         "0.002",
         "step down of the drop chance"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_decrease_ratio",
@@ -124,6 +135,7 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "ratio that lets it step down"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_weight_enabled",
@@ -132,6 +144,7 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "weigh sessions by kind"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_global_session_weight",
@@ -140,6 +153,7 @@ pub(super) const ROWS: &[Row] = &[
         "3",
         "a global session"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_local_session_weight",
@@ -148,6 +162,7 @@ pub(super) const ROWS: &[Row] = &[
         "1",
         "a local session"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_renew_session_weight",
@@ -156,6 +171,7 @@ pub(super) const ROWS: &[Row] = &[
         "2",
         "a renewed session"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "request_throttle_max_requests",
@@ -164,6 +180,7 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "in process; 0 = off"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "request_throttle_stall_time",
@@ -172,6 +189,7 @@ pub(super) const ROWS: &[Row] = &[
         "100",
         "wake-up period while stalled"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "request_throttle_drop_stale",
@@ -180,6 +198,7 @@ pub(super) const ROWS: &[Row] = &[
         "true",
         "drop stale requests"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "request_throttler.shutdownTimeout",
@@ -187,7 +206,8 @@ pub(super) const ROWS: &[Row] = &[
         "ms",
         "10000",
         "wait for the throttler"
-    ),
+    )
+    .planned(THROTTLES),
     sys!(
         "request_stale_latency_check",
         Bool,
@@ -195,6 +215,7 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "older than the session is stale"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "request_stale_connection_check",
@@ -203,6 +224,7 @@ pub(super) const ROWS: &[Row] = &[
         "true",
         "of a closed connection is stale"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!(
         "throttled_op_wait_time",
@@ -211,6 +233,7 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "then answer ZTHROTTLEDOP; 0 = off"
     )
+    .planned(THROTTLES)
     .seen(),
     sys!("enforceQuota", Bool, "", "false", "hard quotas reject").seen(),
     sys!("skipACL", Text, "", "no", "yes = no ACL checks")
