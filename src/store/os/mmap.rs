@@ -36,6 +36,17 @@ impl Mapping {
         Ok(Self(Arc::new(map)))
     }
 
+    /// Bytes mapped.
+    pub(super) fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// Makes the pages of a range durable.
+    pub(super) fn sync(&self, from: u64, to: u64) -> io::Result<()> {
+        let len = to.saturating_sub(from) as usize;
+        self.0.flush_range(from as usize, len)
+    }
+
     /// Faults pages in for writing, best effort: without it the first store to each page does.
     pub(super) fn populate(&self, from: u64, to: u64) {
         let to = to.min(self.0.len() as u64);
@@ -114,8 +125,7 @@ impl Region for MmapRegion {
 
     fn sync(&mut self, from: u64, to: u64, durable: bool) -> io::Result<()> {
         if durable {
-            let len = to.saturating_sub(from) as usize;
-            self.map.0.flush_range(from as usize, len)?;
+            self.map.sync(from, to)?;
         }
         self.let_go(to);
         Ok(())

@@ -10,11 +10,12 @@ use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use crate::store::dir::Dir as _;
 use crate::store::error::StoreError;
 
 use super::files::OsDir;
 use super::mmap::Mapping;
-use super::space::Space;
+use super::space::{STEP, Space};
 
 /// What a segment that has no transactions yet is called; nothing takes it for a log.
 pub(super) const SPARE_PREFIX: &str = "prealloc.";
@@ -185,17 +186,55 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The segment in use and how far ahead it should be ready.
+/// The segment in use, and how far ahead of the writer it is ready.
 struct Ahead {
     space: Arc<Space>,
+    map: Option<Mapping>,
+    /// Where the writer is.
+    at: u64,
+    /// Zeros are on the device up to here.
     filled: u64,
-    want: u64,
+    /// Pages are faulted in up to here.
+    populated: u64,
+}
+
+impl Ahead {
+    /// Takes one step: pages first, since the writer needs them sooner. False when all is ready.
+    ///
+    /// Only the zeros' own pages are synced, and pages are faulted in only behind them: a sync
+    /// write-protects what it writes, which would undo the faulting, and a page faulted in counts as
+    /// dirty, so a sync of the whole file would write it for nothing.
+    fn step(&mut self) -> io::Result<bool> {
+        // A segment that has grown since is longer than the mapping that came with `at`.
+        let mapped = self.map.as_ref().map_or(u64::MAX, Mapping::len);
+        let end = self.space.reserved().min(mapped);
+        let window = self.at.saturating_add(POPULATE_AHEAD).min(self.filled);
+        if let Some(map) = self.map.as_ref().filter(|_| self.populated < window) {
+            map.populate(self.populated.max(self.at), window);
+            self.populated = window;
+            return Ok(true);
+        }
+        if self.filled >= self.at.saturating_add(FILL_AHEAD).min(end) {
+            return Ok(false);
+        }
+        let to = self.filled.saturating_add(FILL_STEP).min(end);
+        self.space.fill(to)?;
+        match &self.map {
+            Some(map) => map.sync(self.filled, to)?,
+            None => self.space.file.sync_data()?,
+        }
+        self.filled = to;
+        Ok(true)
+    }
 }
 
 /// The thread itself.
 struct Worker {
     shared: Arc<Shared>,
+    /// Dropped, mapping and all, before the file is cut.
     ahead: Option<Ahead>,
+    /// True when the segment in use is ready as far as it should be.
+    idle: bool,
 }
 
 impl Worker {
@@ -203,19 +242,20 @@ impl Worker {
         Self {
             shared,
             ahead: None,
+            idle: true,
         }
     }
 
     /// Serves jobs as they come and writes zeros ahead in between; ends when the owner hangs up.
     fn run(mut self, queue: &Receiver<Job>) {
         loop {
-            let job = match self.ahead {
-                None => queue.recv().map_err(|_| TryRecvError::Disconnected),
-                Some(_) => queue.try_recv(),
+            let job = match self.idle {
+                true => queue.recv().map_err(|_| TryRecvError::Disconnected),
+                false => queue.try_recv(),
             };
             let done = match job {
                 Ok(job) => self.serve(job),
-                Err(TryRecvError::Empty) => self.fill(),
+                Err(TryRecvError::Empty) => self.step(),
                 Err(TryRecvError::Disconnected) => return,
             };
             if let Err(e) = done {
@@ -238,22 +278,21 @@ impl Worker {
                 }
             }
             Job::Ahead { space, map, at } => {
-                if let Some(map) = map {
-                    map.populate(at, at.saturating_add(POPULATE_AHEAD));
-                }
-                let filled = match &self.ahead {
-                    Some(a) if Arc::ptr_eq(&a.space, &space) => a.filled,
-                    _ => at,
+                let (filled, populated) = match &self.ahead {
+                    Some(a) if Arc::ptr_eq(&a.space, &space) => (a.filled.max(at), a.populated),
+                    _ => (at.max(STEP), 0),
                 };
-                let want = at.saturating_add(FILL_AHEAD);
+                self.idle = false;
                 self.ahead = Some(Ahead {
                     space,
+                    map,
+                    at,
                     filled,
-                    want,
+                    populated,
                 });
             }
             Job::Seal { space, path, used } => {
-                self.ahead = None;
+                (self.ahead, self.idle) = (None, true);
                 space
                     .file
                     .set_len(used)
@@ -264,23 +303,11 @@ impl Worker {
         Ok(())
     }
 
-    /// One step of zeros, on the device when it returns so that no commit pays for them.
-    fn fill(&mut self) -> Result<(), StoreError> {
-        let Some(ahead) = &mut self.ahead else {
-            return Ok(());
-        };
-        let to = ahead.filled.saturating_add(FILL_STEP);
-        let end = ahead.want.min(ahead.space.reserved());
-        if ahead.filled >= end {
-            self.ahead = None;
-            return Ok(());
-        }
-        ahead
-            .space
-            .fill(to)
-            .and_then(|()| ahead.space.file.sync_data())
-            .map_err(|e| StoreError::io("prepare", &self.shared.maker.dir.join("log"), e))?;
-        ahead.filled = to;
+    /// Goes one step further ahead of the writer.
+    fn step(&mut self) -> Result<(), StoreError> {
+        let more = self.ahead.as_mut().map_or(Ok(false), Ahead::step);
+        let more = more.map_err(|e| StoreError::io("prepare", self.shared.maker.dir.path(), e))?;
+        self.idle = !more;
         Ok(())
     }
 }

@@ -15,8 +15,8 @@ use rustix::io::Errno;
 
 use crate::store::txnlog::HEADER;
 
-/// Bytes written with zeros while the lock is held.
-const STEP: u64 = 128 * 1024;
+/// Bytes written with zeros while the lock is held, and before a new file is used.
+pub(super) const STEP: u64 = 128 * 1024;
 const PAGE: usize = 4096;
 
 /// A log file's blocks. The writer and the thread that prepares share it: whoever holds the lock
