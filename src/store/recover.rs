@@ -133,6 +133,9 @@ pub struct Report {
     pub last_zxid: Zxid,
     /// Transactions replayed.
     pub txns: u64,
+    /// The newest log that holds a transaction and ends regularly, and where its last record ends.
+    /// What is behind are zeros; see `LogWriter::trim`.
+    pub newest: Option<(String, u64)>,
     /// What to tell the operator, in order.
     pub lines: Vec<LogLine>,
 }
@@ -177,6 +180,7 @@ pub fn recover<T: Recovery>(
             origin,
             last_zxid: Zxid(-1),
             txns: 0,
+            newest: None,
             lines: lines.0,
         };
         return Ok(Recovered { target, report });
@@ -191,6 +195,7 @@ pub fn recover<T: Recovery>(
         seen: Zxid::ZERO,
         previous: None,
         torn: None,
+        newest: None,
         txns: 0,
         repairs: Vec::new(),
         lines,
@@ -206,6 +211,7 @@ pub fn recover<T: Recovery>(
         origin,
         last_zxid: replay.last,
         txns: replay.txns,
+        newest: replay.newest,
         lines: replay.lines.0,
     };
     Ok(Recovered {
@@ -401,6 +407,8 @@ struct Replay<'a, T> {
     previous: Option<Place>,
     /// An older log that ends in the middle of a record.
     torn: Option<(String, u64)>,
+    /// The last file that ended regularly, and where its records end.
+    newest: Option<(String, u64)>,
     txns: u64,
     repairs: Vec<Repair>,
     lines: Lines,
@@ -408,8 +416,8 @@ struct Replay<'a, T> {
 
 /// How the walk through one file ended.
 enum Outcome {
-    /// At its regular end. `empty`: without a record.
-    Done { empty: bool },
+    /// At its regular end; `None` without a record.
+    Done { end: Option<u64> },
     /// At an unfinished write. `hole`: there are whole records behind it.
     Torn { offset: u64, hole: bool },
 }
@@ -421,19 +429,24 @@ impl<T: Recovery> Replay<'_, T> {
         for (i, name) in files.iter().enumerate() {
             let later = files.get(i.saturating_add(1)..).unwrap_or_default();
             match self.file(name, later) {
-                Ok(Outcome::Done { empty: true }) => empties.push(name.clone()),
-                Ok(Outcome::Done { empty: false }) => empties.clear(),
+                Ok(Outcome::Done { end: None }) => empties.push(name.clone()),
+                Ok(Outcome::Done { end: Some(end) }) => {
+                    empties.clear();
+                    self.newest = Some((name.clone(), end));
+                }
                 Ok(Outcome::Torn { offset, .. }) if self.any_record(later)? => {
                     empties.clear();
                     self.torn = Some((name.clone(), offset));
                 }
                 Ok(Outcome::Torn { offset, hole }) => {
                     empties.clear();
+                    self.newest = None;
                     self.cut(name, offset, hole);
                 }
                 Err(e) => {
                     let offset = self.may_give_up(e)?;
                     empties.clear();
+                    self.newest = None;
                     self.give_up(name, offset, later);
                     break;
                 }
@@ -461,13 +474,21 @@ impl<T: Recovery> Replay<'_, T> {
                     empty = false;
                     self.entry(name, offset, entry)?;
                 }
-                Step::Stop { why: Stop::End, .. } => return Ok(Outcome::Done { empty }),
+                Step::Stop {
+                    offset,
+                    why: Stop::End,
+                } => {
+                    let end = (!empty).then_some(offset);
+                    return Ok(Outcome::Done { end });
+                }
                 Step::Stop { offset, why } => {
                     let max = self.options.length_max;
                     let tail = classify(reader.file(), offset, self.seen, max).map_err(io)?;
                     let why = why.why();
                     return match tail {
-                        Tail::Clean => Ok(Outcome::Done { empty }),
+                        Tail::Clean => Ok(Outcome::Done {
+                            end: (!empty).then_some(offset),
+                        }),
                         Tail::Torn => Ok(Outcome::Torn {
                             offset,
                             hole: false,
@@ -502,7 +523,7 @@ impl<T: Recovery> Replay<'_, T> {
             Head::Whole | Head::Wrong(_) => false,
         };
         if empty {
-            return Ok(Outcome::Done { empty: true });
+            return Ok(Outcome::Done { end: None });
         }
         let number = match head {
             Head::Wrong(bytes) => i32::from_be_bytes(bytes),
@@ -862,6 +883,8 @@ mod tests {
             ("log.5", log(5..=6)),
         ]);
         let got = ok(&d);
+        let end = log(5..=6).len() as u64;
+        assert_eq!(got.report.newest, Some(("log.5".to_owned(), end)));
         assert_eq!(got.target.txns, [3, 4, 5, 6]);
         assert_eq!((got.target.nodes, got.target.empty), (1, false));
         assert_eq!((got.report.last_zxid, got.report.txns), (Zxid(6), 4));

@@ -2,9 +2,9 @@
 //! blocks: the next segment, zeros and faulted pages ahead of the writer, and the cutting of a log
 //! that is full.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,6 +49,12 @@ pub(super) enum Job {
     /// Nothing will be written to this file any more; it ends at `used`.
     Seal {
         space: Arc<Space>,
+        path: PathBuf,
+        used: u64,
+    },
+    /// A log of an earlier process ends at `used`.
+    Trim {
+        file: File,
         path: PathBuf,
         used: u64,
     },
@@ -228,6 +234,12 @@ impl Ahead {
     }
 }
 
+fn seal(file: &File, path: &Path, used: u64) -> Result<(), StoreError> {
+    file.set_len(used)
+        .and_then(|()| file.sync_all())
+        .map_err(|e| StoreError::io("cut", path, e))
+}
+
 /// The thread itself.
 struct Worker {
     shared: Arc<Shared>,
@@ -293,12 +305,9 @@ impl Worker {
             }
             Job::Seal { space, path, used } => {
                 (self.ahead, self.idle) = (None, true);
-                space
-                    .file
-                    .set_len(used)
-                    .and_then(|()| space.file.sync_all())
-                    .map_err(|e| StoreError::io("seal", &path, e))?;
+                seal(&space.file, &path, used)?;
             }
+            Job::Trim { file, path, used } => seal(&file, &path, used)?,
         }
         Ok(())
     }

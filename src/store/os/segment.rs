@@ -3,6 +3,8 @@
 //! One owner of the write offset; at most one batch is in the file and not yet synced; every error
 //! is final, because after a failed sync the kernel may have dropped what it could not write.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use crate::base::Zxid;
@@ -23,6 +25,8 @@ use super::space::Space;
 const GROW_MAX: u64 = 1024 * 1024;
 /// Least growth in place, bytes.
 const GROW_MIN: u64 = 64 * 1024;
+/// Blocks behind the last record that are worth giving back, bytes.
+const TRIM_MIN: u64 = 256 * 1024;
 /// The thread that prepares hears from the writer every so many bytes.
 const TELL_EVERY: u64 = 128 * 1024;
 
@@ -168,6 +172,23 @@ impl LogWriter {
         self.dir
             .sync()
             .map_err(|e| StoreError::io("sync", self.dir.path(), e))
+    }
+
+    /// Gives back the blocks behind the last record of a log that an earlier process did not cut:
+    /// `Report::newest`. In the background, and only if blocks are really there; the padding of
+    /// Apache's logs has none, and those files stay as they are.
+    pub fn trim(&self, name: &str, end: u64) {
+        if let Ok(file) = File::options().write(true).open(self.dir.join(name))
+            && let Ok(meta) = file.metadata()
+            && meta.len() > end
+            && meta.blocks().saturating_mul(512) > end.saturating_add(TRIM_MIN)
+        {
+            self.prep.send(Job::Trim {
+                file,
+                path: self.dir.join(name),
+                used: end,
+            });
+        }
     }
 
     /// The last transaction appended by this writer; 0 before the first.
@@ -378,8 +399,6 @@ fn writes_in_place(dir: &OsDir) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use super::*;
     use crate::store::log_reader::{LogReader, Step};
     use crate::store::txnlog::{LENGTH_MAX_DEFAULT, Stop};
@@ -564,6 +583,24 @@ mod tests {
         let w = LogWriter::open(&dir, options(RegionChoice::Auto, 1 << 20)).unwrap();
         w.close().unwrap();
         assert_eq!(names(&dir), [""; 0]);
+    }
+
+    #[test]
+    fn blocks_of_a_killed_process_are_given_back_and_sparse_padding_stays() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = OsDir::open(tmp.path()).unwrap();
+        let mut killed = LogWriter::open(&dir, options(RegionChoice::Mmap, 4 << 20)).unwrap();
+        put(&mut killed, 1, 100);
+        killed.commit().unwrap();
+        drop(killed);
+        let sparse = File::create(dir.join("log.0")).unwrap();
+        sparse.set_len(4 << 20).unwrap();
+        let w = LogWriter::open(&dir, options(RegionChoice::Mmap, 1 << 20)).unwrap();
+        w.trim("log.1", 161);
+        w.trim("log.0", 16);
+        w.close().unwrap();
+        let len = |name: &str| std::fs::metadata(dir.join(name)).unwrap().len();
+        assert_eq!((len("log.1"), len("log.0")), (161, 4 << 20));
     }
 
     #[test]
