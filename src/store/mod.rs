@@ -14,6 +14,7 @@ pub mod os;
 pub mod purge;
 pub mod range;
 pub mod recover;
+mod replay;
 pub mod snappy;
 pub mod snapshot;
 pub mod snapshot_read;

@@ -9,7 +9,7 @@ use super::dir::{Dir, list};
 use super::error::StoreError;
 use super::log_reader::{LogReader, Step};
 use super::names::FileName;
-use super::recover::files_from;
+use super::replay::files_from;
 use super::txnlog::{HEADER_LEN, entry_zxid};
 
 /// What a walk over the logs met.
