@@ -23,6 +23,8 @@ pub(super) struct Loaded {
     pub(super) sessions: BTreeMap<i64, i32>,
     /// Transactions since the newest snapshot.
     pub(super) replayed: u64,
+    /// The newest log and where its records end.
+    pub(super) newest_log: Option<(String, u64)>,
 }
 
 /// Why there is none, and the exit code Apache would use.
@@ -70,6 +72,7 @@ pub(super) fn load(config: &Config, clock: &SystemClock) -> Result<Loaded, LoadF
         tree: Arc::new(tree),
         sessions,
         replayed: report.txns,
+        newest_log: report.newest,
     };
     if report.origin == Origin::New {
         first_snapshot(config, &loaded).map_err(unexpected)?;

@@ -123,6 +123,9 @@ impl Running {
         server.note_replayed(loaded.replayed);
         let log = LogWriter::open(loaded.dirs.log(), options::log(config))
             .map_err(|e| failed("Unable to open the log", &e, ExitCode::UnexpectedError))?;
+        if let Some((name, end)) = &loaded.newest_log {
+            log.trim(name, *end);
+        }
 
         let (inputs, input_queue) = unbounded();
         let (snapshots, jobs) = bounded(1);
