@@ -107,6 +107,38 @@ def replicas_follow():
     print("%d replicas ended with %s" % (REPLICAS, want))
 
 
+class Phase:
+    """A double barrier: nobody works before all have come, nobody goes on before all are done.
+
+    kazoo's own DoubleBarrier deletes its mark as soon as one client leaves, and a client that was
+    slow to look then waits for ever; here the mark stays, and finding it counts."""
+
+    def __init__(self, client, path):
+        self.client, self.path, self.ready = client, path, path + "/ready"
+        self.there = threading.Event()
+
+    def workers(self, watch=None):
+        names = self.client.get_children(self.path, watch=watch)
+        return [name for name in names if name != "ready"]
+
+    def enter(self):
+        self.client.ensure_path(self.path)
+        self.node = self.client.create(self.path + "/worker-", ephemeral=True, sequence=True)
+        found = self.client.exists(self.ready, watch=lambda _event: self.there.set())
+        if not found and len(self.workers()) == WORKERS:
+            self.client.ensure_path(self.ready)
+        if not found:
+            assert self.there.wait(20), "the others did not come"
+
+    def leave(self):
+        self.client.delete(self.node)
+        while True:
+            changed = threading.Event()
+            if not self.workers(lambda _event: changed.set()):
+                return
+            assert changed.wait(20), "the others do not leave"
+
+
 def phases():
     phase, mutex, errors = [0] * WORKERS, threading.Lock(), []
 
@@ -115,7 +147,7 @@ def phases():
         client.start()
         try:
             for step in range(3):
-                barrier = client.DoubleBarrier("/usecase/phase-%d" % step, WORKERS)
+                barrier = Phase(client, "/usecase/phase-%d" % step)
                 barrier.enter()
                 with mutex:
                     assert min(phase) >= step, "a worker is behind: %s" % phase
