@@ -185,7 +185,7 @@ fn ask(server: &Server, question: &Question) -> String {
     if question.half_close {
         conn.half_close();
     }
-    let (answer, end) = conn.to_end(Duration::from_secs(5));
+    let (answer, end) = conn.read_to_end(Duration::from_secs(5));
     let text = String::from_utf8_lossy(&answer).into_owned();
     match end {
         Got::Closed => text,
