@@ -160,6 +160,9 @@ fn compare(servers: &[Server; 2], question: &Question, profile: &Profile, ledger
         let shapes = [&left, &right].map(|text| (question.shape)(text));
         let differences = shape::differences(&shapes[0], &shapes[1], &mut ledger.tally);
         if differences.is_empty() {
+            if question.name == "envi" && left != right {
+                ledger.tally.count("JVM");
+            }
             return;
         }
         if Instant::now() >= deadline {
