@@ -34,10 +34,13 @@ pub fn at(outcome: &Outcome, place: Place) -> &[Seen] {
         .map_or(&[], |(_, seen)| seen)
 }
 
+/// Maps a field to a form in which a deviation no longer shows.
+type Rule = fn(Val) -> Val;
+
 /// The deviation that explains a difference, when one does.
 fn tolerated(apache: &[Seen], ours: &[Seen]) -> Option<&'static str> {
-    let rules: [(&str, fn(Val) -> Val); 2] = [("DEV-1", plain_text), ("AUTH-ORDER", sorted_acl)];
-    let with = |rule: fn(Val) -> Val| {
+    let rules: [(&str, Rule); 2] = [("DEV-1", plain_text), ("AUTH-ORDER", sorted_acl)];
+    let with = |rule: Rule| {
         let changed = |seen: &Seen| in_body(seen, rule);
         apache.iter().map(changed).eq(ours.iter().map(changed))
     };
@@ -47,7 +50,7 @@ fn tolerated(apache: &[Seen], ours: &[Seen]) -> Option<&'static str> {
         .map(|(id, _)| id)
 }
 
-fn in_body(seen: &Seen, rule: fn(Val) -> Val) -> Seen {
+fn in_body(seen: &Seen, rule: Rule) -> Seen {
     match seen.clone() {
         Seen::Reply {
             xid,

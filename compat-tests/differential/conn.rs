@@ -72,7 +72,7 @@ impl Conn {
     }
 
     /// Everything up to the end of the stream, for text answers.
-    pub fn to_end(&mut self, wait: Duration) -> (Vec<u8>, Got) {
+    pub fn read_to_end(&mut self, wait: Duration) -> (Vec<u8>, Got) {
         let deadline = Instant::now() + wait;
         loop {
             if let Err(end) = self.fill(deadline) {

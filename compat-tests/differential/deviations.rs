@@ -110,7 +110,7 @@ pub const TABLE: [Deviation; 15] = [
     },
     Deviation {
         id: "JVM",
-        apache: "describes its Java virtual machine in envi and mntr",
+        apache: "describes its Java virtual machine in envi",
         ours: "has none: the same keys, values of our own",
         how: How::Tolerated,
     },

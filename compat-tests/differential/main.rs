@@ -55,6 +55,7 @@ mod words;
 mod world;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use crate::args::{Args, HELP};
 use crate::pair::Launchers;
@@ -98,6 +99,7 @@ fn run(args: &Args) -> Result<bool, String> {
     if let Some(seed) = args.replay {
         return random::replay(args, &launchers, seed);
     }
+    let started = Instant::now();
     if args.wants("selftest") {
         selftest::section()?;
     }
@@ -130,6 +132,11 @@ fn run(args: &Args) -> Result<bool, String> {
             .iter()
             .for_each(|(kind, times)| println!("  x{times:<4} {kind}"));
     }
-    println!("{} steps, {} differences", ledger.steps, ledger.differences);
+    println!(
+        "{} steps, {} differences, {:.0} s",
+        ledger.steps,
+        ledger.differences,
+        started.elapsed().as_secs_f32()
+    );
     Ok(ledger.differences == 0)
 }

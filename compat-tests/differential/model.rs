@@ -196,7 +196,8 @@ impl Model {
                 .nodes
                 .get(path)
                 .is_some_and(|n| version == -1 || version == n.version);
-        if fine {
+        // The root stays: without it no request of the program could succeed.
+        if fine && self.nodes.len() > 1 {
             // Below a closed node this may be refused; a node too few here does no harm, one too
             // many draws requests that cannot succeed.
             self.nodes.remove(path);

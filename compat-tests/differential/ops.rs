@@ -203,7 +203,10 @@ impl Maker<'_> {
     }
 
     fn path_version(&mut self, code: i32) -> Op {
-        let path = self.path();
+        let mut path = self.path();
+        if code == 2 && path.as_deref() == Some(self.root.as_bytes()) {
+            path = s(&format!("{}/a", self.root));
+        }
         let current = self.current(&path, false);
         Op::PathVersion {
             code,

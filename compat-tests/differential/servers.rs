@@ -108,7 +108,7 @@ impl Server {
             }
             if let Ok(mut conn) = Conn::open(self.addr) {
                 conn.send(b"srvr");
-                let (answer, _) = conn.to_end(Duration::from_millis(300));
+                let (answer, _) = conn.read_to_end(Duration::from_millis(300));
                 if String::from_utf8_lossy(&answer).contains("Mode: ") {
                     return Ok(());
                 }

@@ -122,6 +122,9 @@ pub enum Seen {
     Txns(i64),
 }
 
+/// A session id and its password.
+pub type Credentials = (i64, [u8; 16]);
+
 /// What one server has told us so far, as far as later values depend on it.
 #[derive(Default)]
 pub struct Memory {
@@ -190,7 +193,7 @@ impl Memory {
     }
 
     /// Decodes a ConnectResponse. The session in it, when there is one, comes second.
-    pub fn hello(&mut self, frame: &[u8]) -> (Seen, Option<(i64, [u8; 16])>) {
+    pub fn hello(&mut self, frame: &[u8]) -> (Seen, Option<Credentials>) {
         let mut dec = Dec::new(frame);
         match self.try_hello(&mut dec) {
             Ok(decoded) => decoded,
@@ -204,7 +207,7 @@ impl Memory {
         }
     }
 
-    fn try_hello(&mut self, dec: &mut Dec<'_>) -> Result<(Seen, Option<(i64, [u8; 16])>), Short> {
+    fn try_hello(&mut self, dec: &mut Dec<'_>) -> Result<(Seen, Option<Credentials>), Short> {
         let protocol = dec.i32("protocolVersion")?;
         let timeout = dec.i32("timeOut")?;
         let id = dec.i64("sessionId")?;

@@ -160,6 +160,9 @@ fn compare(servers: &[Server; 2], question: &Question, profile: &Profile, ledger
         let shapes = [&left, &right].map(|text| (question.shape)(text));
         let differences = shape::differences(&shapes[0], &shapes[1], &mut ledger.tally);
         if differences.is_empty() {
+            if question.name == "envi" && left != right {
+                ledger.tally.count("JVM");
+            }
             return;
         }
         if Instant::now() >= deadline {
@@ -185,7 +188,7 @@ fn ask(server: &Server, question: &Question) -> String {
     if question.half_close {
         conn.half_close();
     }
-    let (answer, end) = conn.to_end(Duration::from_secs(5));
+    let (answer, end) = conn.read_to_end(Duration::from_secs(5));
     let text = String::from_utf8_lossy(&answer).into_owned();
     match end {
         Got::Closed => text,

@@ -113,8 +113,10 @@ fn skip(op: OpCode, input: &mut Input<'_>) -> Result<Record, DecodeError> {
         _ => return Ok(Record::Bad),
     };
     Ok(match path {
+        // Apache makes a mode of the flags first; what the mode asks for comes behind the ACL.
+        _ if !(0..=6).contains(&flags) => Record::Bad,
         _ if !has_acl => Record::NullAcl,
-        Some(_) if (0..5).contains(&flags) => Record::Fine,
+        Some(_) if flags < 5 => Record::Fine,
         _ => Record::Bad,
     })
 }

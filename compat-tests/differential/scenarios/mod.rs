@@ -1,6 +1,7 @@
 //! Scripted programs: tables of cases, each once, where random programs would need luck.
 
 mod access;
+mod modes;
 mod multis;
 mod reaper;
 mod requests;
@@ -36,8 +37,8 @@ const SCENARIOS: [(&str, Writer); 24] = [
     ("nulls", requests::nulls),
     ("lengths", requests::lengths),
     ("paths", requests::paths),
-    ("flags", requests::flags),
-    ("reads", requests::reads),
+    ("flags", modes::flags),
+    ("reads", modes::reads),
     ("stats", trees::stats),
     ("sequences", trees::sequences),
     ("quota", trees::quota),

@@ -79,6 +79,15 @@ pub fn multis(script: &mut Script) {
         Op::Bare { code: 0 },
         Op::Bare { code: 99 },
         multi(vec![]),
+        create_as(1, &n("z"), 7, None),
+        create_as(19, &n("z"), 5, None),
+        Op::Create {
+            code: 15,
+            path: None,
+            data: None,
+            acl: None,
+            flags: 0,
+        },
         Op::Path {
             code: 20,
             path: s(&script.root),
@@ -98,6 +107,18 @@ pub fn multis(script: &mut Script) {
         }
         script.send(0, multi(vec![op.clone()]));
         script.send(0, multi(vec![op.clone(), op.clone()]));
+    }
+    // Two faults that reject the whole multi: which one counts shows in the zxid.
+    let faults = [
+        create_as(1, &n("z"), 0, None),
+        create(&n("z"), 7),
+        exists(&root, false),
+        delete("/absent"),
+    ];
+    for first in &faults {
+        for second in &faults {
+            script.send(0, multi(vec![first.clone(), second.clone()]));
+        }
     }
     script.send(1, children(&root, false));
     let order = vec![
