@@ -32,7 +32,7 @@ final class Harness {
         for (Map.Entry<String, Body> test : tests.entrySet()) {
             try {
                 test.getValue().run();
-                System.out.println("ok " + test.getKey());
+                say("ok " + test.getKey());
             } catch (Throwable error) {
                 good = false;
                 StringBuilder text = new StringBuilder(error.toString().replace('\n', ' '));
@@ -41,7 +41,7 @@ final class Harness {
                         text.append(" | ").append(frame);
                     }
                 }
-                System.out.println("not ok " + test.getKey() + ": " + text);
+                say("not ok " + test.getKey() + ": " + text);
             }
         }
         return good;
@@ -49,7 +49,7 @@ final class Harness {
 
     /** The server is killed and started; returns when it serves. */
     void killServer() throws IOException {
-        System.out.println("@kill");
+        say("@kill");
         if (input.readLine() == null) {
             throw new IOException("nobody restarts the server");
         }
@@ -76,5 +76,11 @@ final class Harness {
             check(System.nanoTime() < end, "not in time:", what);
             Thread.sleep(10);
         }
+    }
+
+    /** A line of its own, also when the log is in the middle of one. */
+    private static void say(String line) {
+        System.out.print("\n" + line + "\n");
+        System.out.flush();
     }
 }
