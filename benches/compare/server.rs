@@ -19,6 +19,8 @@ use crate::options::Options;
 
 /// Longest start, s: a million nodes out of a log.
 const START_MAX: Duration = Duration::from_secs(180);
+/// One attempt to reach a server that starts may take this long.
+const ATTEMPT_MAX: Duration = Duration::from_secs(2);
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -158,7 +160,8 @@ impl Server {
             watch: false,
         };
         loop {
-            let answer = Client::open(self.addr).and_then(|mut c| c.call(OpCode::Exists, &root));
+            let answer = Client::open_within(self.addr, ATTEMPT_MAX)
+                .and_then(|mut c| c.call(OpCode::Exists, &root));
             if matches!(answer, Ok((0, _))) {
                 return Ok(());
             }

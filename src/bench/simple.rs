@@ -26,11 +26,20 @@ impl Client {
     /// # Errors
     /// When there is no server, or it refuses.
     pub fn open(addr: SocketAddr) -> Result<Self, BenchError> {
+        Self::open_within(addr, Duration::from_secs(120))
+    }
+
+    /// As [`Client::open`], waiting at most `patience` for each answer. A server that is starting may
+    /// take a request and never answer it.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub fn open_within(addr: SocketAddr, patience: Duration) -> Result<Self, BenchError> {
         let socket = TcpStream::connect_timeout(&addr, Duration::from_secs(10))
             .map_err(BenchError::io("connect"))?;
         let setup = || {
             socket.set_nodelay(true)?;
-            socket.set_read_timeout(Some(Duration::from_secs(120)))
+            socket.set_read_timeout(Some(patience))
         };
         setup().map_err(BenchError::io("setsockopt"))?;
         let mut client = Self { socket, xid: 0 };

@@ -130,7 +130,9 @@ impl Conn {
         self.protocol.start_turn();
         loop {
             scratch.out.clear();
-            if !self.is_stuffed() {
+            if self.is_stuffed() {
+                self.protocol.give_back();
+            } else {
                 self.protocol.drain(&mut scratch.out);
             }
             // Requests wait while what was said before them does.

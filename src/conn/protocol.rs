@@ -41,6 +41,8 @@ struct InFlight {
     bytes: usize,
     op: OpCode,
     xid: i32,
+    /// It is part of the edge's sums.
+    counted: bool,
 }
 
 /// What a frame did.
@@ -346,6 +348,7 @@ impl Protocol {
             bytes: body.len(),
             op,
             xid,
+            counted: true,
         });
         self.info.queued.store(self.in_flight.len() as u64, Relaxed);
     }
@@ -415,8 +418,10 @@ impl Protocol {
         let Some(write) = self.in_flight.pop_front() else {
             return;
         };
-        self.edge.outstanding.fetch_sub(1, Relaxed);
-        self.edge.outstanding_bytes.fetch_sub(write.bytes, Relaxed);
+        if write.counted {
+            self.edge.outstanding.fetch_sub(1, Relaxed);
+            self.edge.outstanding_bytes.fetch_sub(write.bytes, Relaxed);
+        }
         self.info.queued.store(self.in_flight.len() as u64, Relaxed);
         let ms = self.now - write.since_ms;
         self.edge.stats.latency.record(ms, 1);
@@ -465,9 +470,11 @@ impl Protocol {
         self.edge.stats.sent.fetch_add(n, Relaxed);
     }
 
-    /// The connection ends: what it had in the pipeline no longer counts against it.
+    /// What this connection has in the pipeline no longer counts against the server: it ends, or it
+    /// does not read its replies, and others must not wait for it.
     pub(super) fn give_back(&mut self) {
-        for write in self.in_flight.drain(..) {
+        for write in self.in_flight.iter_mut().filter(|w| w.counted) {
+            write.counted = false;
             self.edge.outstanding.fetch_sub(1, Relaxed);
             self.edge.outstanding_bytes.fetch_sub(write.bytes, Relaxed);
         }

@@ -42,6 +42,11 @@ impl<'a> Input<'a> {
         Self::with_limit(bytes, 2 * MAX_BUFFER_DEFAULT)
     }
 
+    /// Decodes what this server wrote, or has checked before: only the end of `bytes` is a limit.
+    pub fn trusted(bytes: &'a [u8]) -> Self {
+        Self::with_limit(bytes, usize::MAX)
+    }
+
     /// Decodes `bytes`; strings and buffers may be up to `length_max` bytes long.
     pub fn with_limit(bytes: &'a [u8], length_max: usize) -> Self {
         Self {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::{SessionId, Zxid};
+use crate::jute::Input;
 use crate::proto::OpCode;
 use crate::proto::txn::{Entry, Txn};
 use crate::telemetry::metrics::METRICS;
@@ -25,7 +26,8 @@ impl Server {
                 prepared_ms,
             } => {
                 METRICS.proposal_latency.record(now.mono_ms - prepared_ms);
-                let entry = Entry::from_bytes(&bytes).expect("a transaction this server wrote");
+                let entry = Entry::decode(&mut Input::trusted(&bytes))
+                    .expect("a transaction this server wrote");
                 self.apply_one(&entry, origin, xid, op, now, out);
                 METRICS.updatelatency.record(now.mono_ms - prepared_ms);
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::base::limits::MAX_BUFFER_DEFAULT;
 use crate::base::{Id, ServerId, SessionId, Zxid};
 use crate::proto::OpCode;
 use crate::session::Authorizer;
@@ -98,6 +99,9 @@ pub struct Effects {
 pub struct ServerOptions {
     /// Own id; 1 when standalone.
     pub server_id: ServerId,
+    /// Longest string, buffer or log entry, bytes (`jute.maxbuffer` plus the extra size): what
+    /// another server with the same settings reads back.
+    pub value_max: usize,
     /// `tickTime`, ms.
     pub tick_ms: i32,
     /// Bounds of a negotiated session timeout, ms.
@@ -131,6 +135,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             server_id: ServerId(1),
+            value_max: 2 * MAX_BUFFER_DEFAULT,
             tick_ms: 2000,
             session_timeout_ms: (4000, 40_000),
             extended_types: false,

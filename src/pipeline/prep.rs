@@ -37,9 +37,8 @@ impl From<Code> for Refused {
     }
 }
 
-/// Longest transaction body: with header and digest it stays under what every reader accepts
-/// (`jute.maxbuffer` plus the equal extra size, by default).
-const BODY_MAX: usize = 2 * MAX_BUFFER_DEFAULT - 64;
+/// What header, digest and lengths add to a transaction's body in the log, at most, bytes.
+const AROUND_BODY: usize = 64;
 
 /// Most bytes of paths that a closeSession lists. Applying deletes what is listed and then whatever
 /// the session still owns, so that a longer list may be cut.
@@ -112,7 +111,9 @@ impl Prep {
         self.outstanding.begin();
         let made = match self.transaction(request, &ctx, &mut body) {
             // What could not be read back is never logged (Apache: ZOOKEEPER-4306 and kin).
-            Ok(_) if body.len() > BODY_MAX => Err(Code::MarshallingError.into()),
+            Ok(_) if body.len() + AROUND_BODY > self.options.value_max => {
+                Err(Code::MarshallingError.into())
+            }
             made => made,
         };
         let prepared = match made {
@@ -172,7 +173,7 @@ impl Prep {
         ctx: &Context<'_>,
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
-        let mut input = Bytes::new(&request.body);
+        let mut input = Bytes::with_limit(&request.body, self.options.value_max);
         match request.op {
             OpCode::CreateSession => {
                 let timeout = input.int()?;

@@ -8,7 +8,7 @@ use crate::proto::{Code, OpCode};
 use crate::session::{SessionTracker, first_session_id};
 use crate::telemetry::metrics::METRICS;
 use crate::tree::{DataTree, Inbox};
-use crate::zab::{Broadcast, QuorumVerifier};
+use crate::zab::Broadcast;
 
 use super::event::{Effects, Input, LogOp, Now, Request, ServerOptions, SnapshotJob};
 use super::prep::{Prep, Refused};
@@ -67,10 +67,9 @@ impl Server {
         now: Now,
     ) -> Self {
         let history = tree.applied();
-        let verifier = QuorumVerifier::alone(options.server_id);
         Self {
             prep: Prep::new(tree.clone(), sessions.clone(), options.clone()),
-            zab: Broadcast::new(verifier, history),
+            zab: Broadcast::standalone(options.server_id, history),
             bound: Map::default(),
             next_session: first_session_id(options.server_id, now.mono_ms),
             reaper: Reaper::new(&options, now),
@@ -268,6 +267,55 @@ mod tests {
         assert!(inbox.is_empty());
         server.step(at(1001), Input::Durable(Zxid(1)), &mut out);
         assert!(matches!(inbox.pop(Zxid(1)), Some(Item::Connected(..))));
+    }
+
+    /// With `jute.maxbuffer` raised, a node may be larger than the default allows; also in a multi.
+    #[test]
+    fn the_configured_limit_is_the_limit() {
+        use crate::base::Acl;
+        use crate::jute::{Jute, Output};
+        use crate::proto::request::{CreateRequest, MultiHeader};
+        let tree = Arc::new(DataTree::fresh(TreeOptions::default()));
+        let sessions = Arc::new(SessionTracker::new(2000));
+        let options = ServerOptions {
+            value_max: 8 << 20,
+            ..ServerOptions::default()
+        };
+        let mut server = Server::new(tree.clone(), sessions, options, at(1000));
+        let data = vec![7; 3 << 20];
+        let mut out = Effects::default();
+        for (n, op) in [OpCode::Create, OpCode::Multi].into_iter().enumerate() {
+            let name = format!("/big{n}");
+            let mut body = Vec::new();
+            if op == OpCode::Multi {
+                MultiHeader {
+                    op: 1,
+                    done: false,
+                    err: -1,
+                }
+                .encode(&mut body);
+            }
+            let mut create = CreateRequest {
+                path: Some((&*name).into()),
+                ..Default::default()
+            };
+            create.data = Some(&data);
+            create.path.encode(&mut body);
+            body.buffer(create.data);
+            Some(Acl::open()).encode(&mut body);
+            body.int(0);
+            if op == OpCode::Multi {
+                MultiHeader::END.encode(&mut body);
+            }
+            let request = internal(SessionId::NONE, op, body.into());
+            server.step(at(1000), Input::Request(request), &mut out);
+            server.step(at(1000), Input::Durable(Zxid(n as i64 + 1)), &mut out);
+            assert_eq!(
+                tree.facts(&name).map(|f| f.data_len),
+                Some(data.len()),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub(super) fn server(c: &Config, authorizer: Arc<Authorizer>, seed: u64) -> Serv
     let ms = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     ServerOptions {
         server_id: ServerId(1),
+        value_max: length_max(c),
         tick_ms: c.sessions.tick_time_ms,
         session_timeout_ms: (c.sessions.min_timeout_ms, c.sessions.max_timeout_ms),
         extended_types: c.features.extended_types,

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::acl_table::{AclId, AclList};
 use super::apply::Applier;
 use super::inbox::Inbox;
-use super::watch::{Modes, Watchers, deliver, event_frame};
+use super::watch::{Modes, deliver, event_frame};
 use crate::base::{Perms, path};
 use crate::proto::event::EventType;
 
@@ -95,10 +95,13 @@ impl Applier<'_, '_> {
         if !self.recursive.is_empty() {
             for above in path::ancestors_from(p) {
                 if let Some(w) = self.recursive.get(above.as_bytes()) {
-                    add_recursive(w, &mut told);
+                    w.for_each(|inbox, _| told.push(inbox.clone()));
                 }
             }
         }
+        // Each connection once; thousands may watch, so they are sorted, not compared in pairs.
+        told.sort_unstable_by_key(|inbox| inbox.id);
+        told.dedup_by_key(|inbox| inbox.id);
         told
     }
 
@@ -122,6 +125,7 @@ impl Applier<'_, '_> {
         told
     }
 
+    /// Tells everyone in `told` who may know, except those in `but`, which is sorted by connection.
     fn tell(
         &mut self,
         told: &[Arc<Inbox>],
@@ -141,18 +145,76 @@ impl Applier<'_, '_> {
                 Guard::List(acl) => inbox.may_read(acl),
                 Guard::Nobody => false,
             };
-            if allowed && !but.iter().any(|b| b.id == inbox.id) {
+            if allowed && but.binary_search_by_key(&inbox.id, |b| b.id).is_err() {
                 deliver(inbox, self.zxid, &frame, self.wakes);
             }
         }
     }
 }
 
-/// Adds watchers that are not among the ones told already.
-fn add_recursive(w: &Watchers, told: &mut Told) {
-    w.for_each(|inbox, _| {
-        if !told.iter().any(|t| t.id == inbox.id) {
-            told.push(inbox.clone());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Acl, ConnId, Zxid};
+    use crate::proto::OpCode;
+    use crate::proto::txn::{CreateTxn, DeleteTxn, Entry, Txn, TxnHeader, some};
+    use crate::tree::apply::apply;
+    use crate::tree::{DataTree, Item, TreeOptions};
+
+    fn entry<'a>(zxid: i64, op: OpCode, txn: Txn<'a>) -> Entry<'a> {
+        let header = TxnHeader {
+            zxid,
+            op: op as i32,
+            ..TxnHeader::default()
+        };
+        Entry {
+            header,
+            txn,
+            digest: None,
         }
-    });
+    }
+
+    fn frames(inbox: &Inbox) -> usize {
+        std::iter::from_fn(|| inbox.pop(Zxid(i64::MAX)))
+            .filter(|item| matches!(item, Item::Event(..)))
+            .count()
+    }
+
+    /// Many ways to hear of one change, and each connection hears of it once.
+    #[test]
+    fn each_connection_is_told_once_a_trigger() {
+        let tree = DataTree::fresh(TreeOptions::default());
+        let inboxes: Vec<_> = (1..=500)
+            .rev()
+            .map(|n| Inbox::new(ConnId(n), vec![], Arc::new(|_, _| true)))
+            .collect();
+        for inbox in &inboxes {
+            tree.add_watch("/", inbox, true);
+            tree.add_watch("/a", inbox, true);
+            tree.add_watch("/a", inbox, false);
+        }
+        let acl = Some(Acl::open());
+        let create = CreateTxn {
+            path: some("/a"),
+            acl,
+            parent_cversion: 1,
+            ..CreateTxn::default()
+        };
+        apply(
+            &tree,
+            &entry(1, OpCode::Create, Txn::Create(create)),
+            false,
+            &mut vec![],
+        );
+        assert!(inboxes.iter().all(|i| frames(i) == 1), "created");
+        // The data and the child table both hear of a deletion; the second skips the first's.
+        let delete = DeleteTxn { path: some("/a") };
+        apply(
+            &tree,
+            &entry(2, OpCode::Delete, Txn::Delete(delete)),
+            false,
+            &mut vec![],
+        );
+        assert!(inboxes.iter().all(|i| frames(i) == 1), "deleted");
+    }
 }

@@ -25,9 +25,20 @@ pub struct Broadcast<P> {
     acked: BTreeMap<ServerId, Zxid>,
     last_proposed: Zxid,
     last_committed: Zxid,
+    /// A server alone counts on into the next epoch; a leader's reign ends with its counter.
+    alone: bool,
 }
 
 impl<P> Broadcast<P> {
+    /// The broadcast of a standalone server: nobody else numbers epochs, so its zxids simply go on
+    /// (Apache: `ZooKeeperServer.getNextZxid`).
+    pub fn standalone(me: ServerId, history: Zxid) -> Self {
+        Self {
+            alone: true,
+            ..Self::new(QuorumVerifier::alone(me), history)
+        }
+    }
+
     /// Nothing outstanding; everything up to `history` is committed.
     pub fn new(verifier: QuorumVerifier, history: Zxid) -> Self {
         Self {
@@ -36,12 +47,16 @@ impl<P> Broadcast<P> {
             acked: BTreeMap::new(),
             last_proposed: history,
             last_committed: history,
+            alone: false,
         }
     }
 
     /// The zxid the next proposal must take; `None` when the epoch's counter is used up.
     pub fn next_zxid(&self) -> Option<Zxid> {
-        self.last_proposed.next()
+        match self.alone {
+            true => self.last_proposed.0.checked_add(1).map(Zxid),
+            false => self.last_proposed.next(),
+        }
     }
 
     /// The last zxid proposed.
@@ -120,6 +135,17 @@ mod tests {
         assert!(b.take_committed().is_none());
         b.ack(ME, Zxid(9));
         assert_eq!(b.take_committed().map(|p| p.zxid), Some(Zxid(9)));
+    }
+
+    #[test]
+    fn only_a_leader_runs_out_of_zxids() {
+        let end = Zxid(0xffff_ffff);
+        let leader = Broadcast::<()>::new(QuorumVerifier::alone(ME), end);
+        assert_eq!(leader.next_zxid(), None);
+        let mut alone = Broadcast::standalone(ME, end);
+        alone.propose(Zxid(0x1_0000_0000), ());
+        alone.ack(ME, Zxid(0x1_0000_0000));
+        assert!(alone.take_committed().is_some());
     }
 
     #[test]

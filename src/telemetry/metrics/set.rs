@@ -12,6 +12,9 @@ const CHAINS: usize = 64;
 /// Differs: Apache has none; past it we record into a child that is not shown.
 pub const CHILDREN_MAX: usize = 1_000;
 
+/// Longest label with a child of its own, bytes; longer ones share the child that is not shown.
+const LABEL_LEN_MAX: usize = 256;
+
 /// A family of metrics told apart by a label, e.g. `write_per_namespace`.
 /// Apache: `CounterSet` and `SummarySet`.
 ///
@@ -73,6 +76,10 @@ impl Default for Set<Summary> {
 impl<M: Default> Set<M> {
     /// The child named `label`, added if it is new.
     pub fn with(&self, label: &str) -> &M {
+        // Labels stay for good, and clients choose them.
+        if label.len() > LABEL_LEN_MAX {
+            return &self.overflow;
+        }
         let Some(mut link) = self.chains.get(chain_of(label)) else {
             return &self.overflow;
         };
@@ -142,6 +149,14 @@ mod tests {
         assert_eq!(children.len(), 200);
         assert!(children.iter().all(|(_, counter)| counter.get() == 8));
         assert!(children.is_sorted_by_key(|(label, _)| *label));
+    }
+
+    #[test]
+    fn a_client_cannot_make_us_keep_a_long_name() {
+        let set = CounterSet::new();
+        set.with(&"n".repeat(LABEL_LEN_MAX + 1)).inc();
+        set.with(&"n".repeat(LABEL_LEN_MAX)).inc();
+        assert_eq!(set.children().len(), 1);
     }
 
     #[test]
