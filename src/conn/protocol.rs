@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::base::Zxid;
 use crate::base::limits::CONN_UNSENT_BYTES_MAX;
 use crate::jute::Input as Bytes;
-use crate::pipeline::{ConnectRequest, Input, Request, frame};
+use crate::pipeline::{ConnectRequest, Input, Owner, Request, frame};
 use crate::proto::event::XID_PING;
 use crate::proto::op::Class;
 use crate::proto::{Code, OpCode, request};
@@ -330,6 +330,7 @@ impl Protocol {
             return;
         };
         let request = Request {
+            owner: Owner::Here,
             session,
             xid,
             op,

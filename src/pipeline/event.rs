@@ -18,9 +18,43 @@ pub struct Now {
     pub wall_ms: i64,
 }
 
+/// Which server a session's client is connected to, as the leader knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// This one.
+    #[default]
+    Here,
+    /// The learner on this link.
+    Link(u64),
+}
+
+impl Owner {
+    /// As sessions note it; never 0.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Here => 1,
+            Self::Link(link) => link.saturating_add(2),
+        }
+    }
+}
+
+/// What this server is to the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// There are no others.
+    #[default]
+    Alone,
+    /// Orders the writes of all.
+    Leader,
+    /// Sends its clients' writes to the leader, and applies what comes back.
+    Learner,
+}
+
 /// A write on its way through the server.
 #[derive(Debug)]
 pub struct Request {
+    /// Where its client is connected.
+    pub owner: Owner,
     /// Session that asks; [`SessionId::NONE`] for the server itself.
     pub session: SessionId,
     /// Its xid.
@@ -57,8 +91,15 @@ pub enum Input {
     Connect(ConnectRequest),
     /// A connection is gone.
     Gone(Arc<Inbox>, SessionId),
-    /// Our log holds everything up to here on stable storage.
+    /// Everything up to here is decided and on stable storage: alone, our log holds it; a leader
+    /// also has its quorum.
     Durable(Zxid),
+    /// The leader decided this, and our log holds it.
+    Decided(Arc<[u8]>),
+    /// The leader answered our oldest sync.
+    Synced,
+    /// The leader's word on a session that wants to resume here.
+    Revalidated(SessionId, bool),
     /// The snapshot that was running has ended.
     SnapshotDone,
     /// Time passed.
@@ -83,9 +124,33 @@ pub struct SnapshotJob {
     pub sessions: Vec<(i64, i32)>,
 }
 
+/// What a learner asks its leader.
+#[derive(Debug)]
+pub enum Forward {
+    /// To decide about a write, or to answer a sync.
+    Request {
+        /// Session that asks.
+        session: SessionId,
+        /// Its xid.
+        xid: i32,
+        /// Operation.
+        op: OpCode,
+        /// Request record.
+        body: Box<[u8]>,
+        /// Identities of the client.
+        ids: Arc<[Id]>,
+    },
+    /// Whether a session lives; with the timeout it gets here, ms.
+    Revalidate(SessionId, i32),
+}
+
 /// What the world must do.
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// For the leader, in order.
+    pub forward: Vec<Forward>,
+    /// The epoch has no zxid left: a new one must begin.
+    pub exhausted: bool,
     /// For the log thread.
     pub log: Vec<LogOp>,
     /// Connections whose inbox got something.
@@ -97,6 +162,8 @@ pub struct Effects {
 /// What the configuration says to the core.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
+    /// What this server is to the others.
+    pub role: Role,
     /// Own id; 1 when standalone.
     pub server_id: ServerId,
     /// Longest string, buffer or log entry, bytes (`jute.maxbuffer` plus the extra size): what
@@ -134,6 +201,7 @@ impl Default for ServerOptions {
     /// Apache's defaults for a standalone server, with a tick of 2000 ms.
     fn default() -> Self {
         Self {
+            role: Role::Alone,
             server_id: ServerId(1),
             value_max: 2 * MAX_BUFFER_DEFAULT,
             tick_ms: 2000,

@@ -145,7 +145,7 @@ impl Prep {
         place: Place,
     ) -> Result<OpCode, Refused> {
         let kind = self.create_kind(op, r.flags, ttl, ctx, place)?;
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         let wanted = given(&r.path)?;
         if !path::has_slash_and_no_nul(wanted) {
             return Err(Code::BadArguments.into());
@@ -201,7 +201,7 @@ impl Prep {
         ctx: &Context<'_>,
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         if !path::has_slash_and_no_nul(p) || DataTree::is_reserved(p) {
             return Err(Code::BadArguments.into());
         }
@@ -242,7 +242,7 @@ impl Prep {
         ctx: &Context<'_>,
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         let p = r.path.as_deref().ok_or(Code::BadArguments)?;
         path::validate(p).map_err(|_| Code::BadArguments)?;
         let mut node = self.node(p)?;
@@ -272,7 +272,7 @@ impl Prep {
         ctx: &Context<'_>,
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         let p = r.path.as_deref().ok_or(Code::BadArguments)?;
         path::validate(p).map_err(|_| Code::BadArguments)?;
         let acl = self.fixed_acl(r.acl.as_deref(), ctx)?;
@@ -297,7 +297,7 @@ impl Prep {
         ctx: &Context<'_>,
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         let p = r.path.as_deref().ok_or(Code::BadArguments)?;
         path::validate(p).map_err(|_| Code::BadArguments)?;
         let node = self.node(p)?;
@@ -317,7 +317,7 @@ impl Prep {
             tracing::error!("Reconfig operation requested but reconfig feature is disabled.");
             return Err(Code::ReconfigDisabled.into());
         }
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         Err(Code::Unimplemented.into())
     }
 }

@@ -8,9 +8,12 @@ use crate::proto::{Code, OpCode};
 use crate::session::{SessionTracker, first_session_id};
 use crate::telemetry::metrics::METRICS;
 use crate::tree::{DataTree, Inbox};
-use crate::zab::Broadcast;
+use crate::zab::{Broadcast, QuorumVerifier};
 
-use super::event::{Effects, Input, LogOp, Now, Request, ServerOptions, SnapshotJob};
+use super::event::{
+    Effects, Input, LogOp, Now, Owner, Request, Role, ServerOptions, SnapshotJob,
+};
+use super::learner::Upstream;
 use super::prep::{Prep, Refused};
 use super::reaper::Reaper;
 use super::roll::RollClock;
@@ -53,6 +56,8 @@ pub struct Server {
     pub(super) bound: Map<SessionId, Arc<Inbox>>,
     pub(super) next_session: SessionId,
     pub(super) options: ServerOptions,
+    /// What is under way to a leader; empty unless this server learns.
+    pub(super) upstream: Upstream,
     reaper: Reaper,
     roll: RollClock,
     snapshot_running: bool,
@@ -69,7 +74,13 @@ impl Server {
         let history = tree.applied();
         Self {
             prep: Prep::new(tree.clone(), sessions.clone(), options.clone()),
-            zab: Broadcast::standalone(options.server_id, history),
+            zab: match options.role {
+                Role::Alone => Broadcast::standalone(options.server_id, history),
+                Role::Leader | Role::Learner => {
+                    Broadcast::new(QuorumVerifier::alone(options.server_id), history)
+                }
+            },
+            upstream: Upstream::default(),
             bound: Map::default(),
             next_session: first_session_id(options.server_id, now.mono_ms),
             reaper: Reaper::new(&options, now),
@@ -88,6 +99,9 @@ impl Server {
             Input::Connect(request) => self.connect(request, now, out),
             Input::Gone(inbox, session) => self.gone(&inbox, session),
             Input::Durable(zxid) => self.zab.ack(self.options.server_id, zxid),
+            Input::Decided(bytes) => self.decided(&bytes, now, out),
+            Input::Synced => self.synced(out),
+            Input::Revalidated(session, valid) => self.revalidated(session, valid, now, out),
             Input::SnapshotDone => self.snapshot_running = false,
             Input::Tick => {}
         }
@@ -106,8 +120,11 @@ impl Server {
         self.roll.replayed(txns);
     }
 
-    /// When [`Input::Tick`] is due at the latest, monotonic ms.
+    /// When [`Input::Tick`] is due at the latest, monotonic ms. Only the leader ends sessions.
     pub fn next_tick(&self) -> Option<i64> {
+        if self.options.role == Role::Learner {
+            return None;
+        }
         self.sessions
             .next_deadline()
             .into_iter()
@@ -118,15 +135,23 @@ impl Server {
     /// Numbers for the commands that show them.
     pub fn counters(&self) -> ServerCounters {
         ServerCounters {
-            outstanding: self.zab.len(),
+            outstanding: self.zab.len() + self.upstream.len(),
             changes: self.prep.outstanding.len(),
         }
     }
 
     /// Prepares a request and proposes its transaction.
     pub(super) fn submit(&mut self, request: Request, now: Now, out: &mut Effects) {
+        if self.options.role == Role::Learner {
+            return self.forward(request, out);
+        }
+        self.track_forwarded(&request, now);
         METRICS.prep_processor_request_queued.inc();
-        let Some(zxid) = self.zab.next_zxid() else {
+        // A leader never uses the last counter of its epoch: the next leader begins a new one.
+        let next = self.zab.next_zxid();
+        let Some(zxid) = next.filter(|z| self.options.role == Role::Alone || z.counter() != u32::MAX)
+        else {
+            out.exhausted = true;
             self.refuse(request, Code::RuntimeInconsistency);
             return;
         };
@@ -153,8 +178,8 @@ impl Server {
         now: Now,
         out: &mut Effects,
     ) {
-        let due = self.roll.appended(bytes.len());
         out.log.push(LogOp::Append(zxid, bytes.clone()));
+        let due = self.roll.appended(bytes.len());
         let (xid, op, origin) = (request.xid, request.op, request.origin);
         self.zab.propose(
             zxid,
@@ -168,9 +193,20 @@ impl Server {
         );
         METRICS.proposal_count.inc();
         if due {
-            out.log.push(LogOp::Roll);
-            self.start_snapshot(out);
+            self.roll_over(out);
         }
+    }
+
+    /// A learner hands a transaction to its log; the same rules say when the log rolls.
+    pub fn note_logged(&mut self, bytes: usize, out: &mut Effects) {
+        if self.roll.appended(bytes) {
+            self.roll_over(out);
+        }
+    }
+
+    fn roll_over(&mut self, out: &mut Effects) {
+        out.log.push(LogOp::Roll);
+        self.start_snapshot(out);
     }
 
     /// At most one snapshot runs; the roll stays also when there is none.
@@ -217,6 +253,7 @@ impl Server {
 /// A request the server makes of itself.
 pub(super) fn internal(session: SessionId, op: OpCode, body: Box<[u8]>) -> Request {
     Request {
+        owner: Owner::Here,
         session,
         xid: 0,
         op,
