@@ -17,6 +17,7 @@ mod reaper;
 mod reply;
 mod roll;
 mod server;
+mod snap_stream;
 
 pub use event::{
     ConnectRequest, Effects, Forward, Input, LogOp, Now, Owner, Request, Role, ServerOptions,
@@ -24,3 +25,4 @@ pub use event::{
 };
 pub use reply::{frame, read_reply};
 pub use server::{Server, ServerCounters};
+pub use snap_stream::{SnapStreamReader, SnapStreamWriter};

@@ -7,4 +7,4 @@ mod broadcast;
 mod quorum;
 
 pub use broadcast::{Broadcast, Proposal};
-pub use quorum::QuorumVerifier;
+pub use quorum::{Hierarchy, JointQuorum, QuorumVerifier};
