@@ -18,16 +18,14 @@ use crate::config::server_line::HostPort;
 
 /// Connects to `to` at whichever of `addresses` answers first.
 pub(super) async fn run(hub: Arc<Hub>, to: ServerId, addresses: Vec<HostPort>) {
-    let made = make(&hub.options, to, addresses).await;
-    let success = made.is_ok();
-    match made {
+    match make(&hub.options, to, addresses).await {
         Ok(Some(stream)) => hub.adopt(to, stream),
         Ok(None) => {}
         Err(e) => {
             tracing::warn!(target: LOG, "Cannot open channel to {}: {e}", to.0);
         }
     }
-    hub.dialed(to, success);
+    hub.dialed(to);
 }
 
 /// The connection if it is to be kept; `None` after a poke.

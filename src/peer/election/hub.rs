@@ -57,7 +57,7 @@ impl State {
     }
 
     fn slot(&mut self, sid: ServerId) -> Arc<Slot> {
-        self.slots.entry(sid).or_insert_with(Slot::new).clone()
+        self.slots.entry(sid).or_default().clone()
     }
 
     fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
@@ -160,13 +160,9 @@ impl Hub {
         }
     }
 
-    /// A dial ended. Without success the caller hears of it.
-    pub fn dialed(&self, to: ServerId, success: bool) {
-        let mut state = self.state.lock();
-        state.dialing.remove(&to);
-        if !success && !state.links.contains_key(&to) {
-            self.inbox.push(MeshEvent::Lost(to));
-        }
+    /// A dial ended.
+    pub fn dialed(&self, to: ServerId) {
+        self.state.lock().dialing.remove(&to);
     }
 
     /// Makes `stream` the connection with `sid`, in the place of the one there was.

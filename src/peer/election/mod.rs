@@ -108,7 +108,7 @@ impl Addresses {
 pub enum MeshEvent {
     /// A notification, and whose connection it came on.
     Notification(ServerId, Notification),
-    /// The connection of a server ended and no new one replaced it, or none could be made.
+    /// The connection of a server ended by itself, and no new one has replaced it.
     Lost(ServerId),
 }
 

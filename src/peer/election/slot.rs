@@ -1,8 +1,6 @@
 //! What is to be sent to one server: one message, the newest (Apache: `queueSendMap`,
 //! `lastMessageSent`).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -21,10 +19,6 @@ struct State {
 }
 
 impl Slot {
-    pub fn new() -> Arc<Self> {
-        Arc::default()
-    }
-
     /// Puts a message in the place of one that was not sent.
     pub fn put(&self, message: Bytes) {
         self.state.lock().pending = Some(message);
@@ -67,7 +61,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_newest_wins_and_the_last_is_kept() {
-        let slot = Slot::new();
+        let slot = std::sync::Arc::new(Slot::default());
         assert_eq!(slot.first(), None);
         slot.put(Bytes::from_static(b"a"));
         slot.put(Bytes::from_static(b"b"));

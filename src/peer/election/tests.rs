@@ -253,17 +253,26 @@ async fn its_own_id_is_sent_away() {
     assert_eq!(peer.mesh.counts().0, 0);
 }
 
+/// Apache: `QuorumCnxManagerSocketConnectionTimeoutTest`: one that hangs keeps nobody else waiting.
 #[tokio::test]
-async fn who_cannot_be_reached_is_reported() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = gone.local_addr().unwrap().port();
-    drop(gone);
-    let known = Addresses([(ServerId(2), vec![at("127.0.0.1", port)])].into());
-    for me in [1, 3] {
-        let mut peer = start(options(me, vec![at("127.0.0.1", 0)]), known.clone()).await;
-        peer.mesh.connect(ServerId(2));
-        assert_eq!(peer.event().await, MeshEvent::Lost(ServerId(2)));
+async fn zookeeper_2164_a_peer_that_does_not_answer_holds_up_nobody() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let mut pair = meshes(&[2, 3]).await;
+    let here = |p: &Peer| vec![at("127.0.0.1", p.port())];
+    let known = Addresses(
+        [
+            (ServerId(1), vec![at("127.0.0.1", port)]),
+            (ServerId(2), here(&pair[0])),
+            (ServerId(4), vec![at("no-such-host.invalid", 1)]),
+        ]
+        .into(),
+    );
+    pair[1].mesh.update_members(known);
+    for to in [1, 4, 2] {
+        pair[1].mesh.send(ServerId(to), note(6));
     }
+    assert_eq!(pair[0].heard().await, (3, 6));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The election of one server (Apache: `FastLeaderElection` with its `WorkerReceiver`).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::round::Round;
 use super::vote::{Report, Vote};
@@ -23,8 +23,8 @@ pub struct Election {
     current: Option<Vote>,
     state: ServerState,
     round: Option<Round>,
-    /// Servers whose connection ended and that were not heard since.
-    lost: BTreeSet<ServerId>,
+    /// Servers whose connection ended and that were not heard since, and when that was, ms.
+    lost: BTreeMap<ServerId, i64>,
 }
 
 impl Election {
@@ -38,7 +38,7 @@ impl Election {
             current: None,
             state: ServerState::Looking,
             round: None,
-            lost: BTreeSet::new(),
+            lost: BTreeMap::new(),
         }
     }
 
@@ -83,9 +83,10 @@ impl Election {
         }
     }
 
-    /// The connection with `sid` ended, or none could be made. Only a hint: nobody waits for it.
+    /// A connection with `sid` that was in use has ended: most likely that server died just now,
+    /// and nobody need wait for its vote. Not meant for one that cannot be reached yet.
     pub fn peer_lost(&mut self, now_ms: i64, sid: ServerId, out: &mut Vec<Effect>) {
-        self.lost.insert(sid);
+        self.lost.insert(sid, now_ms);
         self.count(now_ms, out);
     }
 
@@ -269,11 +270,13 @@ impl Election {
 
     /// Ends the round if no better vote can come.
     fn count(&mut self, now_ms: i64, out: &mut Vec<Effect>) {
+        let recent = |at: &i64| now_ms.saturating_sub(*at) <= self.options.lost_ms;
+        let lost = |s| self.lost.get(&s).is_some_and(recent);
         let Some(round) = &mut self.round else {
             return;
         };
         if round.count(now_ms, &self.members, &self.options)
-            && round.is_unanimous(&self.members, &self.lost)
+            && round.is_unanimous(&self.members, lost)
         {
             let winner = round.proposal;
             self.finish(winner, out);

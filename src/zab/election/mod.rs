@@ -33,6 +33,9 @@ pub struct ElectionOptions {
     pub finalize_wait_ms: i64,
     /// How often missing connections are asked for while looking, ms.
     pub connect_interval_ms: i64,
+    /// How long a server whose connection ended is taken for dead, so that nobody waits for its
+    /// vote, ms. After that it may be on its way back.
+    pub lost_ms: i64,
     /// Newer configurations of others are reported (`reconfigEnabled`).
     pub adopt_configs: bool,
 }
@@ -44,6 +47,7 @@ impl Default for ElectionOptions {
             max_interval_ms: 60_000,
             finalize_wait_ms: 200,
             connect_interval_ms: 1000,
+            lost_ms: 2000,
             adopt_configs: false,
         }
     }

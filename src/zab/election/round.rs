@@ -1,6 +1,6 @@
 //! One search for a leader (Apache: `FastLeaderElection.lookForLeader`): the votes and the timers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::vote::{Report, Vote};
 use super::{ElectionOptions, Members, ServerState};
@@ -60,13 +60,13 @@ impl Round {
         won
     }
 
-    /// Did every voter that can be reached vote for the proposal? Then no better vote can come.
+    /// Did every voter that is not just `lost` vote for the proposal? Then no better vote can come.
     ///
     /// Differs: Apache waits 200 ms in this case, too.
-    pub fn is_unanimous(&self, members: &Members, lost: &BTreeSet<ServerId>) -> bool {
+    pub fn is_unanimous(&self, members: &Members, lost: impl Fn(ServerId) -> bool) -> bool {
         let proposal = Report::looking(self.proposal);
         let agrees = |s| self.votes.get(&s).is_some_and(|v| v.agrees(&proposal));
-        members.voters().all(|s| agrees(s) || lost.contains(&s))
+        members.voters().all(|s| agrees(s) || lost(s))
     }
 
     /// Takes a report of `from`, which follows or leads. Returns whether its leader is established:

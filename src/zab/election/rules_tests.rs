@@ -151,6 +151,18 @@ fn nobody_waits_when_every_voter_agrees_or_is_lost() {
     assert_eq!(elected(&out), Some((2, Leading)), "lost during the wait");
 }
 
+/// A server that went long ago may be on its way back, with a better vote.
+#[test]
+fn a_server_lost_long_ago_is_waited_for() {
+    let mut e = election(2, members(3));
+    e.peer_lost(0, ServerId(3), &mut Vec::new());
+    let mut out = Vec::new();
+    e.look_for_leader(5000, OWN, &mut out);
+    e.receive(5000, ServerId(1), &note(Looking, 2, 1), &mut out);
+    assert_eq!(elected(&out), None);
+    assert_eq!(elected(&tick(&mut e, 5200)), Some((2, Leading)));
+}
+
 #[test]
 fn a_lost_server_that_is_heard_again_is_waited_for() {
     let mut e = looking(2, 5);
