@@ -17,6 +17,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("store", 2),
     ("pipeline", 3),
     ("conn", 4),
+    ("peer", 4),
     ("admin", 4),
     ("bench", 5),
     ("runtime", 5),

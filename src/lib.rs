@@ -22,6 +22,7 @@ pub mod pipeline;
 
 pub mod admin;
 pub mod conn;
+pub mod peer;
 
 pub mod bench;
 pub mod runtime;

@@ -4,6 +4,7 @@
 //! disk as the only voice.
 
 mod broadcast;
+pub mod election;
 mod quorum;
 
 pub use broadcast::{Broadcast, Proposal};

@@ -1,0 +1,3 @@
+//! L4: the connections between servers of an ensemble.
+
+pub mod election;
