@@ -321,13 +321,14 @@ impl State {
     }
 
     /// The reaper's delete of a container or TTL node.
-    pub fn reap(&mut self, path: &str, zxid: i64) {
-        let node = &self.nodes[path];
-        let kind = OwnerKind::of(node.stat.ephemeral_owner);
-        assert!(
-            matches!(kind, OwnerKind::Container | OwnerKind::Ttl(_)),
-            "{path}: {kind:?}"
-        );
+    pub fn reap(&mut self, path: &str, zxid: i64, now: i64) {
+        let stat = &self.nodes[path].stat;
+        let due = match OwnerKind::of(stat.ephemeral_owner) {
+            OwnerKind::Container => stat.cversion > 0,
+            OwnerKind::Ttl(ms) => now - stat.mtime > ms,
+            _ => false,
+        };
+        assert!(due, "{path} is reaped too early: {stat:?}");
         assert_eq!(self.children(path), 0, "{path} is reaped with children");
         self.remove(path, zxid);
     }

@@ -173,7 +173,7 @@ impl World {
                 self.closing.push(session);
             }
             None => match &entry.txn {
-                Txn::Delete(t) => state.reap(t.path.as_deref().expect("a path"), zxid),
+                Txn::Delete(t) => state.reap(t.path.as_deref().expect("a path"), zxid, self.now),
                 Txn::Error(_) => {}
                 other => panic!("the server made {other:?} by itself"),
             },
@@ -242,7 +242,10 @@ impl World {
                 );
                 if let Item::Close(_) = item {
                     // Answers to what was asked behind the end may follow; the client is gone.
-                    assert!(self.closing.contains(&client.session), "closed without a reason");
+                    assert!(
+                        self.closing.contains(&client.session),
+                        "closed without a reason"
+                    );
                     continue;
                 }
                 match (item, client.expected.pop_front()) {
