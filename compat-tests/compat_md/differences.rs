@@ -79,6 +79,11 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "a client with a million unread events is cut off; it re-arms its watches when it returns",
     ),
     (
+        "reaper",
+        "deletes whatever childless node is at a candidate's path by then, persistent ones too",
+        "deletes it only if it still is a container or TTL node whose time has come",
+    ),
+    (
         "secure port",
         "needs the Netty factory",
         "one connection layer: either class name is accepted",

@@ -13,9 +13,11 @@ mod info;
 mod listener;
 mod local_read;
 mod local_watch;
+mod offline;
 mod protocol;
 
 pub use conn::Conn;
 pub use edge::{Clock, Edge, EdgeLimits, FourLetterWords, WordReply};
 pub use info::{ConnInfo, Registry, ServerStats};
 pub use listener::{Listener, bind};
+pub use offline::Offline;

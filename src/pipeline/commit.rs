@@ -62,6 +62,7 @@ impl Server {
             .record(now.wall_ms - entry.header.time);
         match &entry.txn {
             Txn::CreateSession(t) => {
+                self.opening.remove(&entry.session());
                 if let Some(inbox) = &origin {
                     self.tell_connected(inbox, entry.session(), t.timeout, out);
                 }

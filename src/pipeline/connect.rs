@@ -31,6 +31,7 @@ impl Server {
         self.next_session = SessionId(session.0.wrapping_add(1));
         self.sessions.track(session, timeout, now.mono_ms);
         self.bound.insert(session, inbox.clone());
+        self.opening.insert(session);
         let mut body = Vec::with_capacity(4);
         body.int(timeout);
         if let Some(s) = self.sessions.get(session) {

@@ -1,12 +1,14 @@
 //! The contract of the pure core: what goes in, what comes out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::base::limits::MAX_BUFFER_DEFAULT;
 use crate::base::{Id, ServerId, SessionId, Zxid};
 use crate::proto::OpCode;
 use crate::session::Authorizer;
-use crate::tree::Inbox;
+use crate::tree::{DataTree, Inbox};
 use crate::tree::snapshot::WalkStart;
 
 /// Both clocks at the moment of an input.
@@ -118,10 +120,26 @@ pub enum LogOp {
 /// A snapshot to write in the background.
 #[derive(Debug)]
 pub struct SnapshotJob {
+    /// What of.
+    pub tree: Arc<DataTree>,
     /// Where the walk begins.
     pub start: WalkStart,
     /// Sessions and their timeouts, ms, ascending.
     pub sessions: Vec<(i64, i32)>,
+    /// Set when the snapshot must not be finished: the tree may hold by now what is never decided.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+impl SnapshotJob {
+    /// A snapshot of `tree` as it is now, with these sessions.
+    pub fn new(tree: Arc<DataTree>, sessions: &BTreeMap<i64, i32>) -> Self {
+        Self {
+            start: tree.walk_start(),
+            sessions: sessions.iter().map(|(s, t)| (*s, *t)).collect(),
+            cancelled: Arc::default(),
+            tree,
+        }
+    }
 }
 
 /// What a learner asks its leader.

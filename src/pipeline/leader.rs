@@ -9,7 +9,7 @@ use super::server::Server;
 
 impl Server {
     /// A learner opens a session: it counts from now, before its transaction commits.
-    pub(super) fn track_forwarded(&self, request: &Request, now: Now) {
+    pub(super) fn track_forwarded(&mut self, request: &Request, now: Now) {
         if request.op != OpCode::CreateSession || request.owner == Owner::Here {
             return;
         }
@@ -17,6 +17,7 @@ impl Server {
             self.sessions
                 .track(request.session, timeout, now.mono_ms)
                 .set_owner(request.owner.number());
+            self.opening.insert(request.session);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::proto::txn::{
     Txn, some,
 };
 use crate::proto::{Code, OpCode};
-use crate::tree::{DataTree, content_crc};
+use crate::tree::{DataTree, content_crc, is_reapable};
 
 use super::change::Change;
 use super::prep::{Context, CreateKind, Place, Prep, Refused};
@@ -218,6 +218,9 @@ impl Prep {
     }
 
     /// The reaper's delete: only from inside, and only while the node still qualifies.
+    ///
+    /// Differs: Apache looks for children alone, and deletes a persistent node that has taken the
+    /// candidate's place, or a TTL node that was written to since.
     fn delete_container(
         &mut self,
         p: &str,
@@ -228,7 +231,7 @@ impl Prep {
         if node.children > 0 {
             return Err(Code::NotEmpty.into());
         }
-        if matches!(node.owner(), OwnerKind::Ephemeral(_)) {
+        if !is_reapable(&node.stat, ctx.time, self.options.reap_never_used_ms) {
             return Err(Code::BadVersion.into());
         }
         self.note_deleted(p, ctx.zxid);

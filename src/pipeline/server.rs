@@ -1,8 +1,10 @@
 //! The server as one state machine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::base::hash::Map;
+use crate::base::hash::{Map, Set};
 use crate::base::{SessionId, Zxid};
 use crate::proto::{Code, OpCode};
 use crate::session::{SessionTracker, first_session_id};
@@ -54,6 +56,8 @@ pub struct Server {
     pub(super) zab: Broadcast<Pending>,
     /// Connection of each session that has one.
     pub(super) bound: Map<SessionId, Arc<Inbox>>,
+    /// Sessions whose createSession has not been applied.
+    pub(super) opening: Set<SessionId>,
     pub(super) next_session: SessionId,
     pub(super) options: ServerOptions,
     /// What is under way to a leader; empty unless this server learns.
@@ -61,6 +65,7 @@ pub struct Server {
     reaper: Reaper,
     roll: RollClock,
     snapshot_running: bool,
+    last_snapshot: Option<Arc<AtomicBool>>,
 }
 
 impl Server {
@@ -82,10 +87,12 @@ impl Server {
             },
             upstream: Upstream::default(),
             bound: Map::default(),
+            opening: Set::default(),
             next_session: first_session_id(options.server_id, now.mono_ms),
             reaper: Reaper::new(&options, now),
             roll: RollClock::new(options.snap_count, options.snap_size, options.seed),
             snapshot_running: false,
+            last_snapshot: None,
             tree,
             sessions,
             options,
@@ -209,21 +216,40 @@ impl Server {
         self.start_snapshot(out);
     }
 
-    /// At most one snapshot runs; the roll stays also when there is none.
+    /// At most one snapshot runs; the roll stays also when there is none. It holds no session that
+    /// the log may not have: after a crash nobody would know of it.
     fn start_snapshot(&mut self, out: &mut Effects) {
         if std::mem::replace(&mut self.snapshot_running, true) {
             return;
         }
-        let sessions = self
-            .sessions
-            .all()
-            .into_iter()
+        let job = self.snapshot_job();
+        self.last_snapshot = Some(job.cancelled.clone());
+        out.snapshot = Some(job);
+    }
+
+    /// A snapshot of what is applied now.
+    pub fn snapshot_job(&self) -> SnapshotJob {
+        SnapshotJob::new(self.tree.clone(), &self.live_sessions())
+    }
+
+    /// Sessions that were opened and not closed, as far as everything is applied.
+    fn live_sessions(&self) -> BTreeMap<i64, i32> {
+        let all = self.sessions.all().into_iter();
+        all.filter(|(s, _)| !self.opening.contains(s))
             .map(|(s, t)| (s.0, t))
-            .collect();
-        out.snapshot = Some(SnapshotJob {
-            start: self.tree.walk_start(),
-            sessions,
-        });
+            .collect()
+    }
+
+    /// The role ends: nobody is served any more, and no snapshot may be finished that could see
+    /// what comes into the tree from now on. The sessions that live.
+    pub fn end(&mut self) -> BTreeMap<i64, i32> {
+        for inbox in self.bound.values() {
+            inbox.close();
+        }
+        if let Some(cancelled) = self.last_snapshot.take() {
+            cancelled.store(true, Ordering::Release);
+        }
+        self.live_sessions()
     }
 
     fn tick(&mut self, now: Now, out: &mut Effects) {
@@ -353,6 +379,44 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    /// Found by `compat-tests/model.rs`.
+    #[test]
+    fn a_snapshot_holds_no_session_that_is_not_in_the_tree_yet() {
+        let (mut server, mut out) = (server(), Effects::default());
+        open(&mut server, &mut out);
+        server.start_snapshot(&mut out);
+        assert_eq!(out.snapshot.take().map(|job| job.sessions), Some(vec![]));
+        server.step(at(1001), Input::Durable(Zxid(1)), &mut out);
+        server.step(at(1001), Input::SnapshotDone, &mut out);
+        server.start_snapshot(&mut out);
+        assert_eq!(out.snapshot.map(|job| job.sessions.len()), Some(1));
+    }
+
+    /// Found by `compat-tests/model.rs`.
+    #[test]
+    fn the_reaper_takes_no_node_that_came_in_place_of_its_candidate() {
+        use crate::jute::{Jute, Output};
+        use crate::proto::request::CreateRequest;
+        let (mut server, mut out) = (server(), Effects::default());
+        let create = CreateRequest {
+            path: Some("/a".into()),
+            ..CreateRequest::default()
+        };
+        let mut body = Vec::new();
+        create.path.encode(&mut body);
+        body.buffer(None);
+        Some(crate::base::Acl::open()).encode(&mut body);
+        body.int(0);
+        let request = internal(SessionId::NONE, OpCode::Create, body.into());
+        server.step(at(1000), Input::Request(request), &mut out);
+        let mut body = Vec::new();
+        body.string(Some("/a"));
+        let reap = internal(SessionId::NONE, OpCode::DeleteContainer, body.into());
+        server.step(at(1000), Input::Request(reap), &mut out);
+        server.step(at(1000), Input::Durable(Zxid(2)), &mut out);
+        assert!(server.tree.facts("/a").is_some());
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::data::Data;
 use crate::base::{Epoch, ServerId, Zxid};
 use crate::pipeline::{self, SnapshotJob};
-use crate::proto::quorum::{Notification, QuorumPacket};
+use crate::proto::quorum::QuorumPacket;
 use crate::session::SessionTracker;
 use crate::tree::{DataTree, Inbox};
+use crate::zab::election::Notification;
 use crate::zab::{LinkId, Logged};
 
 /// What happens to a peer.

@@ -196,18 +196,18 @@ impl Leading {
     }
 
     fn request(&mut self, now: Now, request: ForwardedRequest) {
-        let ForwardedRequest { link, body, ids } = request;
-        let Some(op) = OpCode::of(body.op) else {
+        let Some(op) = OpCode::of(request.op) else {
             // A learner lets only writes through; this one is none that we know.
-            return self.leader.refuse(link, "a REQUEST of an unknown type");
+            let why = "a REQUEST of an unknown type";
+            return self.leader.refuse(request.link, why);
         };
         let request = pipeline::Request {
-            owner: Owner::Link(link.0),
-            session: body.session,
-            xid: body.cxid,
+            owner: Owner::Link(request.link.0),
+            session: request.session,
+            xid: request.cxid,
             op,
-            body: body.rest,
-            ids: ids.into(),
+            body: request.body,
+            ids: request.ids.into(),
             origin: None,
         };
         self.server_step(now, pipeline::Input::Request(request));

@@ -6,7 +6,7 @@ use super::peer::{Ended, Peer, take_common};
 use crate::base::{Epoch, Zxid};
 use crate::pipeline::{self, Forward, LogOp, Now, Server, SnapshotJob};
 use crate::proto::OpCode;
-use crate::proto::quorum::RequestBody;
+use crate::proto::quorum::LearnerRequest;
 use crate::zab::leader::{History, LearnerKind};
 use crate::zab::learner::{Learner, LearnerEffect, LearnerOptions};
 use crate::zab::{LinkId, Logged};
@@ -181,14 +181,14 @@ impl Learning {
                     body,
                     ids,
                 } => {
-                    let body = RequestBody {
+                    let request = LearnerRequest {
                         session,
                         cxid: xid,
                         op: op as i32,
-                        rest: body,
+                        body: &body,
                     };
                     let ids = (op != OpCode::CreateSession).then(|| ids.to_vec());
-                    learner.forward(&body, ids);
+                    learner.forward(&request, ids);
                 }
                 Forward::Revalidate(session, timeout) => learner.revalidate(session, timeout),
             }

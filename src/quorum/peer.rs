@@ -9,9 +9,8 @@ use super::learning::Learning;
 use super::options::PeerOptions;
 use crate::base::{Epoch, ServerId, SessionId, Zxid};
 use crate::pipeline::{self, Now, Role, Server};
-use crate::proto::quorum::ServerState;
 use crate::session::SessionTracker;
-use crate::zab::election::{self, Election, InitialVote, Vote};
+use crate::zab::election::{self, Election, InitialVote, ServerState, Vote};
 use crate::zab::leader::History;
 use crate::zab::{JointQuorum, LinkId, Logged};
 
@@ -196,9 +195,7 @@ impl Peer {
         }
         let sessions = Arc::new(SessionTracker::new(self.options.tick_ms));
         for (id, timeout) in &self.data.sessions {
-            sessions
-                .track(SessionId(*id), *timeout, now.mono_ms)
-                .set_committed();
+            sessions.track(SessionId(*id), *timeout, now.mono_ms);
         }
         if role == Role::Leader {
             self.adopt_orphans(&sessions, now);
@@ -220,8 +217,8 @@ impl Peer {
             learner,
             clients: learner || self.options.leader_serves,
         }));
-        let now_durable = Input::Tick;
-        self.role(now, now_durable, out);
+        // What came while there was no server is settled now.
+        self.role(now, Input::Tick, out);
     }
 
     /// Ephemerals whose session nobody knows get one that ends soon, so that they go by a
@@ -334,7 +331,7 @@ impl Peer {
         }
     }
 
-    /// An id for a link; the runtime takes those of accepted links from [`Peer::link_base`].
+    /// An id for a link to a leader; the runtime numbers the links that learners open.
     fn new_link(&mut self) -> LinkId {
         self.next_link += 1;
         LinkId(self.next_link)

@@ -93,11 +93,8 @@ fn tell(report: &Report) {
 /// A new database has its `snapshot.0` before its first transaction: no server starts over logs
 /// without a snapshot.
 fn first_snapshot(config: &Config, loaded: &Loaded) -> Result<(), StoreError> {
-    let job = SnapshotJob {
-        start: loaded.tree.walk_start(),
-        sessions: vec![],
-    };
+    let job = SnapshotJob::new(loaded.tree.clone(), &BTreeMap::new());
     let compression = options::compression(config);
     let with_last = config.storage.serialize_last_processed_zxid;
-    snap_thread::write(&loaded.dirs, &loaded.tree, &job, compression, with_last).map(|_| ())
+    snap_thread::write(&loaded.dirs, &job, compression, with_last).map(|_| ())
 }

@@ -13,5 +13,6 @@ mod start;
 mod view;
 mod words;
 
+pub use database::Database;
 pub use start::run;
 pub use view::VERSION;

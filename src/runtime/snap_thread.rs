@@ -26,8 +26,6 @@ pub struct SnapThread {
     pub jobs: Receiver<SnapshotJob>,
     /// Where to.
     pub dirs: Arc<DataDirs>,
-    /// What of.
-    pub tree: Arc<DataTree>,
     /// To the sequencer.
     pub inputs: Sender<Input>,
     /// How compressed.
@@ -63,7 +61,6 @@ impl SnapThread {
         let zxid = job.start.zxid;
         let name = write(
             &self.dirs,
-            &self.tree,
             job,
             self.compression,
             self.with_last_zxid,
@@ -80,13 +77,12 @@ impl SnapThread {
     }
 }
 
-/// Writes a snapshot of `tree` under its final name, synced.
+/// Writes a snapshot under its final name, synced.
 ///
 /// # Errors
 /// What the disk says.
 pub fn write(
     dirs: &DataDirs,
-    tree: &DataTree,
     job: &SnapshotJob,
     compression: Compression,
     with_last_zxid: bool,
@@ -98,17 +94,17 @@ pub fn write(
     out.sessions(&job.sessions).map_err(failed)?;
     out.acls(job.start.acls.iter().map(|(id, list)| (*id, &list[..])))
         .map_err(failed)?;
-    tree.walk(&job.start, |n| {
+    job.tree.walk(&job.start, |n| {
         out.node(n.path.text(), n.data.as_deref(), n.acl, &n.stat)
     })
     .map_err(failed)?;
-    let at = tree.digest();
+    let at = job.tree.digest();
     let digest = SnapshotDigest {
         zxid: at.zxid,
         version: 2,
         digest: at.digest,
     };
-    let last = with_last_zxid.then(|| tree.applied());
+    let last = with_last_zxid.then(|| job.tree.applied());
     let file = out.finish(Some(digest), last).map_err(failed)?.0;
     file.commit()
 }

@@ -171,7 +171,6 @@ impl Running {
         let snap = SnapThread {
             jobs,
             dirs: loaded.dirs.clone(),
-            tree: loaded.tree.clone(),
             inputs: inputs.clone(),
             compression: options::compression(config),
             with_last_zxid: config.storage.serialize_last_processed_zxid,

@@ -9,6 +9,7 @@ pub mod dir;
 pub mod epochs;
 pub mod error;
 pub mod log_reader;
+pub mod mem;
 pub mod names;
 pub mod os;
 pub mod purge;
@@ -23,9 +24,6 @@ mod snapshot_records;
 pub mod snapshot_write;
 pub mod tail;
 pub mod txnlog;
-
-#[cfg(test)]
-mod mem;
 
 pub use dir::{Dir, FileInfo, ReadAt};
 pub use error::StoreError;

@@ -38,4 +38,4 @@ pub use apply::{Outcome, SubOutcome};
 pub use digest::{content_crc, node_digest};
 pub use inbox::{Inbox, Item};
 pub use node::Znode;
-pub use tree::{DataTree, DigestAt, NodeFacts, TreeOptions};
+pub use tree::{DataTree, DigestAt, NodeFacts, TreeOptions, is_reapable};

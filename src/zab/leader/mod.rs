@@ -21,7 +21,10 @@ use super::committed_log::CommittedLog;
 use super::link::{LinkId, Logged};
 use super::quorum::JointQuorum;
 use crate::base::{Epoch, ServerId, SessionId, Zxid};
-use crate::proto::quorum::{PacketType, QuorumPacket, RequestBody};
+use crate::proto::quorum::payload::decode_touches;
+use crate::proto::quorum::{
+    LearnerRequest, PacketType, QuorumPacket, RevalidateAnswer, RevalidateRequest,
+};
 
 pub use handler::{Handler, LearnerKind};
 use proposals::Proposals;
@@ -59,8 +62,14 @@ pub struct LeaderOptions {
 pub struct ForwardedRequest {
     /// Which link it came on: the owner of its session.
     pub link: LinkId,
-    /// Session, cxid, operation and body.
-    pub body: RequestBody,
+    /// Whose request.
+    pub session: SessionId,
+    /// The client's xid.
+    pub cxid: i32,
+    /// Operation code.
+    pub op: i32,
+    /// The request as the client sent it, without its header.
+    pub body: Box<[u8]>,
     /// Identities of the client.
     pub ids: Vec<crate::base::Id>,
 }
@@ -201,6 +210,16 @@ impl Leader {
         (self.cache, self.proposals.into_entries())
     }
 
+    /// What is committed and kept behind `zxid`.
+    pub fn committed_after(&self, zxid: Zxid) -> Vec<Logged> {
+        self.cache.after(zxid)
+    }
+
+    /// A learner asked for what it must not.
+    pub fn refuse(&mut self, link: LinkId, why: &'static str) {
+        self.close(link, why);
+    }
+
     /// The last zxid proposed.
     pub fn last_proposed(&self) -> Zxid {
         self.proposals.last()
@@ -291,7 +310,7 @@ impl Leader {
     }
 
     fn ping_answer(&mut self, link: LinkId, packet: &QuorumPacket) {
-        match crate::proto::quorum::touches(packet.data.as_deref()) {
+        match decode_touches(packet.data.as_deref()) {
             Ok(touches) => self.out.extend(
                 touches
                     .into_iter()
@@ -302,14 +321,20 @@ impl Leader {
     }
 
     fn request(&mut self, link: LinkId, packet: QuorumPacket) {
-        let Ok(body) = RequestBody::decode(packet.data.as_deref()) else {
+        let Ok(r) = LearnerRequest::decode(packet.data.as_deref()) else {
             return self.close(link, "a REQUEST that cannot be read");
         };
-        if body.op == crate::proto::OpCode::Sync as i32 {
+        if r.op == crate::proto::OpCode::Sync as i32 {
             return self.sync(link);
         }
-        let ids = packet.auth.unwrap_or_default();
-        let request = ForwardedRequest { link, body, ids };
+        let request = ForwardedRequest {
+            link,
+            session: r.session,
+            cxid: r.cxid,
+            op: r.op,
+            body: r.body.into(),
+            ids: packet.auth.unwrap_or_default(),
+        };
         self.out.push(LeaderEffect::Request(request));
     }
 
@@ -323,7 +348,7 @@ impl Leader {
     }
 
     fn revalidate(&mut self, link: LinkId, packet: &QuorumPacket) {
-        match crate::proto::quorum::Revalidate::decode(packet.data.as_deref()) {
+        match RevalidateRequest::decode(packet.data.as_deref()) {
             Ok(r) => self
                 .out
                 .push(LeaderEffect::Revalidate(link, r.session, r.timeout)),
@@ -333,7 +358,7 @@ impl Leader {
 
     /// The answer to [`LeaderEffect::Revalidate`].
     pub fn revalidated(&mut self, link: LinkId, session: SessionId, valid: bool) {
-        let data = crate::proto::quorum::revalidated(session, valid);
+        let data = RevalidateAnswer { session, valid }.encode();
         let packet = QuorumPacket::new(PacketType::Revalidate, Zxid(-1)).with_data(data);
         self.send(link, packet);
     }

@@ -6,11 +6,9 @@ use std::collections::BTreeMap;
 use super::handler::{Handler, LearnerKind, Stage};
 use super::{Leader, LeaderEffect, Phase};
 use crate::base::{Epoch, ServerId, Zxid};
-use crate::proto::quorum::{LearnerInfo, PacketType, QuorumPacket, ack_epoch, leader_info};
+use crate::proto::quorum::payload::{decode_int, encode_int};
+use crate::proto::quorum::{LearnerInfo, PROTOCOL_VERSION, PacketType, QuorumPacket};
 use crate::zab::link::LinkId;
-
-/// The version of the learner protocol.
-const PROTOCOL: i32 = 0x10000;
 
 impl Leader {
     /// The first packet of a learner.
@@ -26,16 +24,14 @@ impl Leader {
             PacketType::ObserverInfo => LearnerKind::Observer,
             _ => return self.close(link, "the first packet is no FOLLOWERINFO"),
         };
-        let Ok(info) = LearnerInfo::decode(packet.data.as_deref()) else {
-            return self.close(link, "a FOLLOWERINFO that cannot be read");
-        };
-        if info.protocol_version.is_some_and(|v| v < PROTOCOL) {
+        let info = LearnerInfo::decode(packet.data.as_deref());
+        if info.protocol_version < PROTOCOL_VERSION {
             return self.close(link, "a learner from before ZooKeeper 3.4");
         }
         if info.config_version > self.options.config_version {
             return self.close(link, "it knows a newer configuration");
         }
-        let sid = ServerId(info.sid.unwrap_or(-1));
+        let sid = info.server.unwrap_or(ServerId(-1));
         self.drop_older(sid, link);
         if let Some(h) = self.handlers.get_mut(&link) {
             h.sid = sid;
@@ -115,13 +111,14 @@ impl Leader {
         };
         h.stage = Stage::Invited;
         let zxid = Zxid::of(self.epoch, 0);
-        let packet = QuorumPacket::new(PacketType::LeaderInfo, zxid).with_data(leader_info(PROTOCOL));
+        let version = encode_int(PROTOCOL_VERSION);
+        let packet = QuorumPacket::new(PacketType::LeaderInfo, zxid).with_data(version);
         self.send(link, packet);
     }
 
     /// A learner promised our epoch (or had promised it before), and says how far it is.
     pub(super) fn ack_epoch(&mut self, now: i64, link: LinkId, packet: &QuorumPacket) {
-        let Ok(current) = ack_epoch(packet.data.as_deref()) else {
+        let Ok(current) = decode_int(packet.data.as_deref()) else {
             return self.close(link, "an ACKEPOCH that cannot be read");
         };
         let (mine, counted) = (self.history, current != -1 && packet.zxid.0 != -1);

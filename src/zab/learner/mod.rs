@@ -18,7 +18,10 @@ use std::sync::Arc;
 use super::leader::{History, LearnerKind};
 use super::link::Logged;
 use crate::base::{Epoch, Id, ServerId, SessionId, Zxid};
-use crate::proto::quorum::{LearnerInfo, PacketType, QuorumPacket, RequestBody};
+use crate::proto::quorum::payload::{encode_int, encode_touches};
+use crate::proto::quorum::{
+    LearnerInfo, LearnerRequest, PacketType, QuorumPacket, RevalidateRequest,
+};
 
 /// What must be done, in this order.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +35,6 @@ pub enum LearnerEffect {
     /// Cut the log behind this zxid and rebuild the database from disk, then call
     /// [`Learner::truncated`].
     Truncate(Zxid),
-    /// The database is what the leader's snapshot says, at this zxid; the disk is not yet.
-    Install(Zxid),
     /// Write a snapshot of the database durably, in the place of everything logged, then call
     /// [`Learner::snapshot_saved`].
     SaveSnapshot,
@@ -166,7 +167,7 @@ impl Learner {
             LearnerKind::Follower => PacketType::FollowerInfo,
             LearnerKind::Observer => PacketType::ObserverInfo,
         };
-        let info = LearnerInfo::new(options.me.0, options.config_version);
+        let info = LearnerInfo::new(options.me, options.config_version);
         let zxid = Zxid::of(history.accepted, 0);
         learner.send(QuorumPacket::new(kind, zxid).with_data(info.encode()));
         learner
@@ -288,27 +289,28 @@ impl Learner {
 
     fn ack_epoch(&mut self, current: i32) {
         self.phase = Phase::Promised;
-        let data = crate::proto::quorum::ack_epoch_data(current);
+        let data = encode_int(current);
         let packet = QuorumPacket::new(PacketType::AckEpoch, self.history.last).with_data(data);
         self.send(packet);
     }
 
     /// A client's write, for the leader.
-    pub fn forward(&mut self, body: &RequestBody, ids: Option<Vec<Id>>) {
-        let mut packet = QuorumPacket::new(PacketType::Request, Zxid(-1)).with_data(body.encode());
+    pub fn forward(&mut self, request: &LearnerRequest<'_>, ids: Option<Vec<Id>>) {
+        let data = request.encode();
+        let mut packet = QuorumPacket::new(PacketType::Request, Zxid(-1)).with_data(data);
         packet.auth = ids;
         self.send(packet);
     }
 
     /// A client wants to resume a session.
     pub fn revalidate(&mut self, session: SessionId, timeout: i32) {
-        let data = crate::proto::quorum::Revalidate { session, timeout }.encode();
+        let data = RevalidateRequest { session, timeout }.encode();
         self.send(QuorumPacket::new(PacketType::Revalidate, Zxid(-1)).with_data(data));
     }
 
     /// The answer to [`LearnerEffect::Ping`]; never without data, which Apache's leader cannot bear.
     pub fn ping(&mut self, zxid: Zxid, touches: &[(SessionId, i32)]) {
-        let data = crate::proto::quorum::touch_data(touches);
+        let data = encode_touches(touches.iter().copied());
         self.send(QuorumPacket::new(PacketType::Ping, zxid).with_data(data));
     }
 }

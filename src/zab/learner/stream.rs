@@ -2,7 +2,7 @@
 
 use super::{Decided, Learner, LearnerEffect};
 use crate::base::Zxid;
-use crate::proto::quorum::{PacketType, QuorumPacket, Revalidate};
+use crate::proto::quorum::{PacketType, QuorumPacket, RevalidateAnswer};
 use crate::zab::leader::LearnerKind;
 
 impl Learner {
@@ -100,10 +100,10 @@ impl Learner {
     }
 
     fn revalidated(&mut self, packet: &QuorumPacket) {
-        match Revalidate::decode_answer(packet.data.as_deref()) {
-            Ok((session, valid)) => self
+        match RevalidateAnswer::decode(packet.data.as_deref()) {
+            Ok(answer) => self
                 .out
-                .push(LearnerEffect::Revalidated(session, valid)),
+                .push(LearnerEffect::Revalidated(answer.session, answer.valid)),
             Err(_) => self.leave("a REVALIDATE that cannot be read"),
         }
     }

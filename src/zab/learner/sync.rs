@@ -17,14 +17,20 @@ impl Learner {
                 self.phase = Phase::Truncating;
                 self.out.push(LearnerEffect::Truncate(packet.zxid));
             }
-            PacketType::Snap => {
-                self.direct = true;
-                self.base(packet.zxid);
-                self.phase = Phase::Syncing;
-                self.out.push(LearnerEffect::Install(packet.zxid));
-            }
             _ => self.fatal(13, "Got unexpected packet from leader"),
         }
+        self.work(now);
+    }
+
+    /// SNAP came, and the snapshot behind it: the database is what the leader's was at `zxid`. The
+    /// disk is not, so that the database must be given up if this ends early (ZOOKEEPER-3642).
+    pub fn snapshot(&mut self, now: i64, zxid: Zxid) {
+        if self.phase != Phase::Promised {
+            return self.leave("a snapshot out of turn");
+        }
+        self.direct = true;
+        self.base(zxid);
+        self.phase = Phase::Syncing;
         self.work(now);
     }
 
