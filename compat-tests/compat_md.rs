@@ -38,7 +38,6 @@ every byte, all in `compat-tests/`.
 | TLS (`secureClientPort`, port unification) | refused at start: serving plaintext instead would be worse |
 | SASL logins (DIGEST-MD5, GSSAPI) | a SASL request is answered as by an Apache server without a login context |
 | audit log | accepted, one WARN at start |
-| request and connection throttles | accepted, one WARN at start, nothing is throttled |
 ";
 
 fn render() -> String {

@@ -79,6 +79,11 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "a client with a million unread events is cut off; it re-arms its watches when it returns",
     ),
     (
+        "throttle",
+        "reads wait in `request_throttle_*` too, and may be answered -127",
+        "reads are answered where they arrive and never queue; writes wait as in Apache",
+    ),
+    (
         "secure port",
         "needs the Netty factory",
         "one connection layer: either class name is accepted",

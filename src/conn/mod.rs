@@ -9,13 +9,17 @@ mod auth;
 mod conn;
 mod edge;
 mod handshake;
+mod in_flight;
 mod info;
+mod large;
 mod listener;
 mod local_read;
 mod local_watch;
+mod op_counts;
 mod protocol;
 
 pub use conn::Conn;
 pub use edge::{Clock, Edge, EdgeLimits, FourLetterWords, WordReply};
 pub use info::{ConnInfo, Registry, ServerStats};
+pub use large::LargeRequests;
 pub use listener::{Listener, bind};

@@ -15,6 +15,7 @@ mod reaper;
 mod reply;
 mod roll;
 mod server;
+mod throttle;
 
 pub use event::{ConnectRequest, Effects, Input, LogOp, Now, Request, ServerOptions, SnapshotJob};
 pub use reply::{frame, read_reply};

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::admin::words::Whitelist;
@@ -14,7 +15,7 @@ use crate::base::SessionId;
 use crate::config::{Config, ExitCode, ListenAddr, MetricsProvider, Mode};
 use crate::conn::{Clock, Edge, Listener, bind};
 use crate::pipeline::{Input, Server};
-use crate::session::SessionTracker;
+use crate::session::{BlueThrottle, SessionTracker};
 use crate::store::os::LogWriter;
 use crate::telemetry::metrics::METRICS;
 use crate::telemetry::prometheus::{Compat, Scrape};
@@ -147,6 +148,9 @@ impl Running {
             limits: options::edge_limits(config),
             outstanding: Arc::new(AtomicUsize::new(0)),
             outstanding_bytes: AtomicUsize::new(0),
+            large: options::large_requests(config),
+            connect_throttle: BlueThrottle::new(&config.connection_throttle, now.mono_ms, seed)
+                .map(Mutex::new),
             serving: AtomicBool::new(false),
             auth_failed: AtomicUsize::new(0),
         });
