@@ -131,6 +131,10 @@ fn metric_names(out: &mut String) {
     for m in metrics::TABLE {
         let _ = writeln!(out, "| {} | {:?} | {} |", m.name, m.kind, cell(m.help));
     }
+    out.push_str("\nThese stay at zero:\n\n| names | why |\n| --- | --- |\n");
+    for (why, names) in metrics::UNFED {
+        let _ = writeln!(out, "| {} | {why} |", names.join(", "));
+    }
 }
 
 #[test]

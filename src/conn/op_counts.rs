@@ -13,32 +13,31 @@ pub(super) fn count(op: OpCode) {
 
 /// Sessions are opened by a frame that is no request; the sequencer counts those.
 fn counter(op: OpCode) -> Option<&'static Counter> {
-    let m = &METRICS;
     Some(match op {
-        OpCode::AddWatch => &m.op_count_add_watch,
-        OpCode::Check => &m.op_count_check,
-        OpCode::CheckWatches => &m.op_count_check_watches,
-        OpCode::CloseSession => &m.op_count_close_session,
+        OpCode::AddWatch => &METRICS.op_count_add_watch,
+        OpCode::Check => &METRICS.op_count_check,
+        OpCode::CheckWatches => &METRICS.op_count_check_watches,
+        OpCode::CloseSession => &METRICS.op_count_close_session,
         OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
-            &m.op_count_create
+            &METRICS.op_count_create
         }
-        OpCode::Delete => &m.op_count_delete,
-        OpCode::Exists => &m.op_count_exists,
-        OpCode::GetAcl => &m.op_count_get_acl,
-        OpCode::GetAllChildrenNumber => &m.op_count_get_all_children_number,
-        OpCode::GetChildren | OpCode::GetChildren2 => &m.op_count_get_children,
-        OpCode::GetData => &m.op_count_get_data,
-        OpCode::GetEphemerals => &m.op_count_get_ephemerals,
-        OpCode::Multi => &m.op_count_multi,
-        OpCode::MultiRead => &m.op_count_multi_read,
-        OpCode::Ping => &m.op_count_ping,
-        OpCode::Reconfig => &m.op_count_reconfig,
-        OpCode::RemoveWatches => &m.op_count_remove_watches,
-        OpCode::SetAcl => &m.op_count_set_acl,
-        OpCode::SetData => &m.op_count_set_data,
-        OpCode::SetWatches | OpCode::SetWatches2 => &m.op_count_set_watches,
-        OpCode::Sync => &m.op_count_sync,
-        OpCode::WhoAmI => &m.op_count_who_am_i,
+        OpCode::Delete => &METRICS.op_count_delete,
+        OpCode::Exists => &METRICS.op_count_exists,
+        OpCode::GetAcl => &METRICS.op_count_get_acl,
+        OpCode::GetAllChildrenNumber => &METRICS.op_count_get_all_children_number,
+        OpCode::GetChildren | OpCode::GetChildren2 => &METRICS.op_count_get_children,
+        OpCode::GetData => &METRICS.op_count_get_data,
+        OpCode::GetEphemerals => &METRICS.op_count_get_ephemerals,
+        OpCode::Multi => &METRICS.op_count_multi,
+        OpCode::MultiRead => &METRICS.op_count_multi_read,
+        OpCode::Ping => &METRICS.op_count_ping,
+        OpCode::Reconfig => &METRICS.op_count_reconfig,
+        OpCode::RemoveWatches => &METRICS.op_count_remove_watches,
+        OpCode::SetAcl => &METRICS.op_count_set_acl,
+        OpCode::SetData => &METRICS.op_count_set_data,
+        OpCode::SetWatches | OpCode::SetWatches2 => &METRICS.op_count_set_watches,
+        OpCode::Sync => &METRICS.op_count_sync,
+        OpCode::WhoAmI => &METRICS.op_count_who_am_i,
         _ => return None,
     })
 }

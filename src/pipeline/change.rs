@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::base::hash::Map;
 use crate::base::{OwnerKind, SessionId, StatPersisted, Thin, Zxid, path};
+use crate::telemetry::metrics::METRICS;
 use crate::tree::{AclId, AclList, DataTree, NodeFacts, content_crc, node_digest};
 
 /// An ACL as a change knows it.
@@ -158,6 +159,9 @@ impl Outstanding {
     /// Keeps what was entered since [`Outstanding::begin`].
     pub(super) fn keep(&mut self) {
         self.undo.active = false;
+        METRICS
+            .outstanding_changes_queued
+            .add(self.undo.changes.len() as u64);
         self.undo.changes.clear();
     }
 
@@ -181,6 +185,7 @@ impl Outstanding {
     /// Everything up to `zxid` is in the tree now.
     pub(super) fn applied(&mut self, zxid: Zxid) {
         while let Some((_, paths)) = self.by_zxid.pop_front_if(|(z, _)| *z <= zxid) {
+            METRICS.outstanding_changes_removed.add(paths.len() as u64);
             for p in paths {
                 if self.by_path.get(&p).is_some_and(|c| c.zxid <= zxid) {
                     self.by_path.remove(&p);

@@ -76,6 +76,8 @@ impl Server {
         match &entry.txn {
             Txn::CreateSession(t) => {
                 if let Some(inbox) = &origin {
+                    METRICS.op_count_create_session.inc();
+                    METRICS.op_count_total.inc();
                     self.tell_connected(inbox, entry.session(), t.timeout, out);
                 }
                 return;

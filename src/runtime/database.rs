@@ -1,8 +1,10 @@
 //! What recovery rebuilds: the tree and the sessions (Apache: `ZKDatabase.loadDataBase`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::base::{Acl, SessionId, StatPersisted, Zxid};
+use crate::conn::Clock;
 use crate::proto::txn::{Entry, Txn, TxnHeader};
 use crate::store::{Recovery, Refused, SnapshotDigest, SnapshotInfo, SnapshotVisitor};
 use crate::telemetry::metrics::METRICS;
@@ -23,12 +25,18 @@ pub struct Database {
     /// The digest the snapshot foretells; until then the tree is a mixture of times.
     foretold: Option<SnapshotDigest>,
     mismatches: u64,
+    clock: Arc<dyn Clock>,
+    /// When this attempt began, and when its snapshot was loaded; monotonic ms.
+    times: (i64, i64),
 }
 
 impl Database {
     /// An empty one.
-    pub fn new(options: TreeOptions) -> Self {
+    pub fn new(options: TreeOptions, clock: Arc<dyn Clock>) -> Self {
+        let now = clock.mono_ms();
         Self {
+            clock,
+            times: (now, now),
             filling: Filling::Snapshot(Box::new(Loader::new(options))),
             sessions: BTreeMap::new(),
             options,
@@ -40,6 +48,11 @@ impl Database {
     /// The tree and the sessions with their timeouts, ms. Ephemerals of sessions that are not in
     /// the table go, without a transaction, as at every start of Apache standalone.
     pub fn finish(self, last: Zxid) -> (DataTree, BTreeMap<i64, i32>) {
+        let (began, loaded) = self.times;
+        METRICS.startup_snap_load_time.record(loaded - began);
+        METRICS
+            .startup_txns_load_time
+            .record(self.clock.mono_ms() - loaded);
         let tree = match self.filling {
             Filling::Tree(tree) => *tree,
             Filling::Snapshot(loader) => loader.finish(last),
@@ -138,6 +151,7 @@ impl SnapshotVisitor for Database {
         if let Filling::Snapshot(loader) = std::mem::replace(&mut self.filling, done) {
             self.filling = Filling::Tree(Box::new(loader.finish(Zxid::ZERO)));
         }
+        self.times.1 = self.clock.mono_ms();
         self.foretold = info.digest.filter(|d| d.zxid != Zxid::ZERO);
         Ok(())
     }

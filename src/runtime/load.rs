@@ -30,7 +30,7 @@ pub(super) struct Loaded {
 /// Why there is none, and the exit code Apache would use.
 pub(super) type LoadFailure = (StoreError, ExitCode);
 
-pub(super) fn load(config: &Config, clock: &SystemClock) -> Result<Loaded, LoadFailure> {
+pub(super) fn load(config: &Config, clock: &Arc<SystemClock>) -> Result<Loaded, LoadFailure> {
     let storage = &config.storage;
     let autocreate = storage.data_dir_autocreate;
     let dirs = DataDirs::open(
@@ -51,7 +51,7 @@ pub(super) fn load(config: &Config, clock: &SystemClock) -> Result<Loaded, LoadF
         digest: config.features.digest,
     };
     let recovered = recover(&dirs.places(), &options::recover(config), &mut || {
-        Database::new(tree_options)
+        Database::new(tree_options, clock.clone())
     })
     .map_err(unexpected)?;
     let report = recovered.report;

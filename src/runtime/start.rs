@@ -17,6 +17,7 @@ use crate::conn::{Clock, Edge, Listener, bind};
 use crate::pipeline::{Input, Server};
 use crate::session::{BlueThrottle, SessionTracker};
 use crate::store::os::LogWriter;
+use crate::telemetry::facade;
 use crate::telemetry::metrics::METRICS;
 use crate::telemetry::prometheus::{Compat, Scrape};
 
@@ -81,6 +82,11 @@ fn failed(what: &str, why: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
 impl Running {
     fn start(config: Arc<Config>) -> Result<Self, ExitCode> {
         raise_descriptor_limit();
+        // What a library counts with the macros of the `metrics` crate shows up beside our table. A
+        // process with a recorder already keeps it; the table does not depend on this.
+        if let Err(e) = facade::install() {
+            tracing::debug!("metrics facade: {e}");
+        }
         let clock = Arc::new(SystemClock::default());
         let unexpected = |what: &'static str| {
             move |e: std::io::Error| failed(what, &e, ExitCode::UnexpectedError)
