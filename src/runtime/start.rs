@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::admin::words::Whitelist;
-use crate::admin::{process, prom_http};
+use crate::admin::{environment, process, prom_http};
 use crate::base::SessionId;
 use crate::config::{Config, ExitCode, ListenAddr, MetricsProvider, Mode};
 use crate::conn::{Clock, Edge, Listener, bind};
@@ -82,6 +82,7 @@ fn failed(what: &str, why: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
 impl Running {
     fn start(config: Arc<Config>) -> Result<Self, ExitCode> {
         raise_descriptor_limit();
+        introduce(&config);
         // What a library counts with the macros of the `metrics` crate shows up beside our table. A
         // process with a recorder already keeps it; the table does not depend on this.
         if let Err(e) = facade::install() {
@@ -255,6 +256,25 @@ impl Running {
         crate::telemetry::log::flush();
         code
     }
+}
+
+/// What operators look for in the first lines of a log (Apache: `Environment.logEnv`,
+/// `ZooKeeperServer`).
+fn introduce(config: &Config) {
+    for (key, value) in environment::collect(VERSION) {
+        tracing::info!(target: "o.a.z.s.ZooKeeperServer", "Server environment:{key}={value}");
+    }
+    let (s, dirs) = (&config.sessions, &config.storage);
+    tracing::info!(
+        target: "o.a.z.s.ZooKeeperServer",
+        "Created server with tickTime {} ms minSessionTimeout {} ms maxSessionTimeout {} ms clientPortListenBacklog {} dataLogdir {} snapdir {}",
+        s.tick_time_ms,
+        s.min_timeout_ms,
+        s.max_timeout_ms,
+        config.listeners.backlog,
+        dirs.data_log_dir.join("version-2").display(),
+        dirs.data_dir.join("version-2").display()
+    );
 }
 
 fn listen(config: &Config, addr: &ListenAddr) -> Result<std::net::TcpListener, ExitCode> {
