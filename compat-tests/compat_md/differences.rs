@@ -99,6 +99,17 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "no such comma; at most 1,000 labels a set",
     ),
     (
+        "metrics",
+        "a standalone server proposes nothing: commit_count, proposal_count and proposal_latency stay \
+         at zero",
+        "a standalone server is a quorum of one, and counts what it proposes and commits",
+    ),
+    (
+        "metrics",
+        "reads pass the throttler and the prep and sync processors, and are counted there",
+        "reads pass by them: what they count are writes, and times and sizes are those of batches",
+    ),
+    (
         "version",
         "`3.9.5-<commit>`",
         "`3.9.5-zabra-<our version>`: clients that parse it see 3.9.5",

@@ -17,7 +17,7 @@
 //! | `pair`, `servers`, `profiles` | two servers and their configuration |
 //! | `compare`, `difference`, `deviations` | what counts as the same |
 //! | `runner`, `survey` | running, shrinking, going on |
-//! | `random`, `scripted`, `words`, `throttles`, `alone`, `selftest` | the sections of a run |
+//! | `random`, `scripted`, `words`, `counters`, `alone`, `selftest` | the sections of a run |
 //!
 //! It has a codec, sockets and a notion of ZooKeeper of its own, on purpose: nothing here uses the
 //! product's code.
@@ -27,6 +27,7 @@ mod args;
 mod codec;
 mod compare;
 mod conn;
+mod counters;
 mod coverage;
 mod deviations;
 mod difference;
@@ -49,7 +50,6 @@ mod servers;
 mod shape;
 mod survey;
 mod tamper;
-mod throttles;
 mod values;
 mod view;
 mod words;
@@ -114,8 +114,8 @@ fn run(args: &Args) -> Result<bool, String> {
     if args.wants("words") {
         words::section(args, &launchers, &mut ledger)?;
     }
-    if args.wants("throttles") {
-        throttles::section(&launchers, &mut ledger)?;
+    if args.wants("counters") {
+        counters::section(&launchers, &mut ledger)?;
     }
     // Apache would not survive it.
     if args.wants("alone") && !args.oracle {

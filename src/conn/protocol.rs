@@ -392,7 +392,10 @@ impl Protocol {
         };
         match item {
             Item::Event(_, bytes) => {
-                METRICS.watch_bytes.add(bytes.len() as u64);
+                // As with replies, the length prefix does not count.
+                METRICS
+                    .watch_bytes
+                    .add(bytes.len().saturating_sub(4) as u64);
                 out.extend_from_slice(&bytes);
                 self.count_sent(1);
             }

@@ -159,10 +159,14 @@ impl Outstanding {
     /// Keeps what was entered since [`Outstanding::begin`].
     pub(super) fn keep(&mut self) {
         self.undo.active = false;
-        METRICS
-            .outstanding_changes_queued
-            .add(self.undo.changes.len() as u64);
+        self.count_queued();
         self.undo.changes.clear();
+    }
+
+    /// What is taken back counts too, as in Apache.
+    fn count_queued(&self) {
+        let changes = self.undo.changes.len();
+        METRICS.outstanding_changes_queued.add(changes as u64);
     }
 
     /// Takes back what was entered since [`Outstanding::begin`] under `zxid`, if anything was.
@@ -170,6 +174,7 @@ impl Outstanding {
         if !std::mem::take(&mut self.undo.active) {
             return;
         }
+        self.count_queued();
         for (key, old) in self.undo.changes.drain(..).rev() {
             match old {
                 Some(change) => self.by_path.insert(key, change),

@@ -45,14 +45,15 @@ impl Database {
         }
     }
 
+    /// How long the snapshot took to load, and everything since, ms.
+    pub fn load_times(&self) -> (i64, i64) {
+        let (began, loaded) = self.times;
+        (loaded - began, self.clock.mono_ms() - loaded)
+    }
+
     /// The tree and the sessions with their timeouts, ms. Ephemerals of sessions that are not in
     /// the table go, without a transaction, as at every start of Apache standalone.
     pub fn finish(self, last: Zxid) -> (DataTree, BTreeMap<i64, i32>) {
-        let (began, loaded) = self.times;
-        METRICS.startup_snap_load_time.record(loaded - began);
-        METRICS
-            .startup_txns_load_time
-            .record(self.clock.mono_ms() - loaded);
         let tree = match self.filling {
             Filling::Tree(tree) => *tree,
             Filling::Snapshot(loader) => loader.finish(last),

@@ -56,12 +56,16 @@ pub(super) fn load(config: &Config, clock: &Arc<SystemClock>) -> Result<Loaded, 
     .map_err(unexpected)?;
     let report = recovered.report;
     tell(&report);
+    let (snapshot_ms, txns_ms) = recovered.target.load_times();
+    METRICS.startup_snap_load_time.record(snapshot_ms);
+    if report.origin != Origin::New {
+        let txns = i64::try_from(report.txns).unwrap_or(i64::MAX);
+        METRICS.startup_txns_loaded.record(txns);
+        METRICS.startup_txns_load_time.record(txns_ms);
+    }
     let (tree, sessions) = recovered.target.finish(report.last_zxid.max(Zxid::ZERO));
     let ms = clock.mono_ms() - start;
     METRICS.dbinittime.record(ms);
-    METRICS
-        .startup_txns_loaded
-        .record(i64::try_from(report.txns).unwrap_or(i64::MAX));
     tracing::info!(
         target: "o.a.z.s.p.FileTxnSnapLog",
         "Snapshot loaded in {ms} ms, highest zxid is {}, digest is {}",

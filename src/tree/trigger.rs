@@ -215,6 +215,8 @@ mod tests {
             &mut vec![],
         );
         assert!(inboxes.iter().all(|i| frames(i) == 1), "created");
+        // Other tests count, too.
+        assert!(METRICS.node_created_watch_count.totals().max >= 500);
         // The data and the child table both hear of a deletion; the second skips the first's.
         let delete = DeleteTxn { path: some("/a") };
         apply(

@@ -56,6 +56,8 @@ pub const UNFED: &[(&str, &[&str])] = &[
             "write_commitproc_time_ms",
             "local_write_committed_time_ms",
             "server_write_committed_time_ms",
+            "read_final_proc_time_ms",
+            "write_final_proc_time_ms",
         ],
     ),
     (
@@ -97,10 +99,6 @@ pub const UNFED: &[(&str, &[&str])] = &[
     (
         "no step of its own: one thread prepares and logs a batch, see prep_process_time",
         &["proposal_process_time", "close_session_prep_time"],
-    ),
-    (
-        "no step of its own: a read is answered in one go, see readlatency",
-        &["read_final_proc_time_ms"],
     ),
     (
         "there is no JVM whose pauses could be watched",

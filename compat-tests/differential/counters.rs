@@ -1,10 +1,11 @@
-//! The throttles section: for each throttle a configuration that makes it act, and a few clients whose
-//! answers, and what the servers counted, must be the same.
+//! The counters section: a few clients whose answers, and what the servers counted meanwhile, must be
+//! the same; most under a throttle that acts.
 
 use std::time::{Duration, Instant};
 
 use crate::codec::{Dec, Enc, frame, session_password};
 use crate::conn::{Conn, Got};
+use crate::make::{children, create, create_data, delete, exists, get, multi, set};
 use crate::pair::Launchers;
 use crate::profiles::Profile;
 use crate::runner::Ledger;
@@ -13,7 +14,7 @@ use crate::servers::{Launcher, Server};
 /// Time for one answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// A throttle, and what its clients do; they tell what they saw, line by line.
+/// A configuration, and what clients do under it; they tell what they saw, line by line.
 struct Case {
     name: &'static str,
     properties: &'static [&'static str],
@@ -22,7 +23,27 @@ struct Case {
     counters: &'static [&'static str],
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
+    Case {
+        name: "watches",
+        properties: &[],
+        act: watches,
+        counters: &[
+            "zk_cnt_node_created_watch_count",
+            "zk_sum_node_created_watch_count",
+            "zk_cnt_node_changed_watch_count",
+            "zk_sum_node_changed_watch_count",
+            "zk_cnt_node_children_watch_count",
+            "zk_sum_node_children_watch_count",
+            "zk_cnt_node_deleted_watch_count",
+            "zk_sum_node_deleted_watch_count",
+            "zk_watch_bytes",
+            "zk_response_bytes",
+            "zk_outstanding_changes_queued",
+            "zk_outstanding_changes_removed",
+            "zk_cnt_updatelatency",
+        ],
+    },
     Case {
         name: "connection tokens",
         properties: &[
@@ -99,13 +120,13 @@ pub fn section(launchers: &Launchers, ledger: &mut Ledger) -> Result<(), String>
         ledger.steps += left.len();
         if left != right {
             found += 1;
-            println!("DIFFERENCE throttle {}", case.name);
+            println!("DIFFERENCE counters {}", case.name);
             println!("    {}: {left:?}", launchers.left.name);
             println!("    {}: {right:?}", launchers.right.name);
         }
     }
     ledger.differences += found;
-    println!("throttles: {} cases, {found} differences", CASES.len());
+    println!("counters: {} cases, {found} differences", CASES.len());
     Ok(())
 }
 
@@ -168,21 +189,8 @@ fn connect(server: &Server, session: i64) -> (Option<(Conn, i64)>, &'static str)
 }
 
 /// A create whose whole frame, without its length, is `len` bytes, or as short as it can be.
-fn create(xid: i32, path: &str, len: usize) -> Vec<u8> {
-    let payload = |data: usize| {
-        let mut enc = Enc::default();
-        enc.i32(xid);
-        enc.i32(1);
-        enc.bytes(&Some(path.as_bytes().to_vec()));
-        enc.bytes(&Some(vec![7; data]));
-        enc.vec(Some(&[()]), |enc, ()| {
-            enc.i32(31);
-            enc.bytes(&Some(b"world".to_vec()));
-            enc.bytes(&Some(b"anyone".to_vec()));
-        });
-        enc.i32(0);
-        enc.0
-    };
+fn sized(xid: i32, path: &str, len: usize) -> Vec<u8> {
+    let payload = |data: usize| create_data(path, Some(vec![7; data])).encode(xid, 0);
     frame(&payload(len.saturating_sub(payload(0).len())))
 }
 
@@ -197,6 +205,42 @@ fn answer(conn: &mut Conn) -> Result<(i32, i32), &'static str> {
         Got::Closed => Err("closed"),
         Got::Silent | Got::BadLength(_) => Err("no answer"),
     }
+}
+
+/// Two clients that watch the same nodes, and one of them changes those; a multi fails, too.
+fn watches(server: &Server) -> Vec<String> {
+    let (Some((a, _)), Some((b, _))) = (connect(server, 0).0, connect(server, 0).0) else {
+        return vec!["no session".to_owned()];
+    };
+    let mut clients = [a, b];
+    let mut lines = Vec::new();
+    for (xid, op) in (1..).zip([
+        exists("/w", true),
+        create("/w", 0),
+        get("/w", true),
+        children("/w", true),
+        set("/w", "1"),
+        create("/w/c", 1),
+        get("/w/c", true),
+        children("/w/c", true),
+        children("/w", true),
+        delete("/w/c"),
+        multi(vec![create("/w/d", 0), delete("/w/none")]),
+        create("/w", 0),
+    ]) {
+        let request = frame(&op.encode(xid, 0));
+        let asked = if matches!(op.code(), 3 | 4 | 12) { 2 } else { 1 };
+        for conn in &mut clients[..asked] {
+            conn.send(&request);
+            // Events come before the reply to what caused them.
+            let mut got = answer(conn);
+            while matches!(got, Ok((-1, _))) {
+                got = answer(conn);
+            }
+            lines.push(format!("{op}: {got:?}"));
+        }
+    }
+    lines
 }
 
 fn tokens(server: &Server) -> Vec<String> {
@@ -232,7 +276,7 @@ fn large(server: &Server) -> Vec<String> {
         let (Some((mut conn, _)), _) = connect(server, 0) else {
             return format!("{len}: no session");
         };
-        conn.send(&create(1, &format!("/n{len}"), len));
+        conn.send(&sized(1, &format!("/n{len}"), len));
         format!("{len}: {:?}", answer(&mut conn))
     });
     each.to_vec()
@@ -244,8 +288,8 @@ fn one_at_a_time(server: &Server) -> Vec<String> {
         return vec!["no session".to_owned()];
     };
     for xid in 1..=40 {
-        a.send(&create(xid, &format!("/a{xid}"), 0));
-        b.send(&create(xid, &format!("/b{}", xid / 2), 0));
+        a.send(&sized(xid, &format!("/a{xid}"), 0));
+        b.send(&sized(xid, &format!("/b{}", xid / 2), 0));
     }
     let all = |conn: &mut Conn| (1..=40).map(|_| format!("{:?}", answer(conn))).collect();
     let (mut lines, rest): (Vec<String>, Vec<String>) = (all(&mut a), all(&mut b));
@@ -259,7 +303,7 @@ fn too_late(server: &Server) -> Vec<String> {
         return vec!["no session".to_owned()];
     };
     let batch: Vec<u8> = (1..=100)
-        .flat_map(|xid| create(xid, &format!("/late{xid}"), 20_000))
+        .flat_map(|xid| sized(xid, &format!("/late{xid}"), 20_000))
         .collect();
     conn.send(&batch);
     let shown = |n: i32| match answer(&mut conn) {
