@@ -38,7 +38,6 @@ every byte, all in `compat-tests/`.
 | TLS (`secureClientPort`, port unification) | refused at start: serving plaintext instead would be worse |
 | SASL logins (DIGEST-MD5, GSSAPI) | a SASL request is answered as by an Apache server without a login context |
 | audit log | accepted, one WARN at start |
-| request and connection throttles | accepted, one WARN at start, nothing is throttled |
 ";
 
 fn render() -> String {
@@ -131,6 +130,10 @@ fn metric_names(out: &mut String) {
     out.push_str("| name | kind | |\n| --- | --- | --- |\n");
     for m in metrics::TABLE {
         let _ = writeln!(out, "| {} | {:?} | {} |", m.name, m.kind, cell(m.help));
+    }
+    out.push_str("\nThese stay at zero:\n\n| names | why |\n| --- | --- |\n");
+    for (why, names) in metrics::UNFED {
+        let _ = writeln!(out, "| {} | {why} |", names.join(", "));
     }
 }
 

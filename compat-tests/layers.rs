@@ -174,3 +174,32 @@ fn unsafe_code_stays_where_it_is() {
         );
     }
 }
+
+/// A metric that nobody feeds is a panel that lies: each is recorded, or COMPAT.md says why not.
+#[test]
+fn each_metric_is_recorded_or_said_not_to_be() {
+    use zabra::telemetry::metrics::{Kind, TABLE, UNFED};
+    let code: Vec<String> = source()
+        .into_iter()
+        .filter(|(file, _)| !file.starts_with("telemetry/"))
+        .map(|(_, code)| code.split_whitespace().collect())
+        .collect();
+    let recorded = |name: &str| {
+        let field = format!("METRICS.{name}");
+        let whole = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        code.iter()
+            .any(|text| text.split(&field).skip(1).any(whole))
+    };
+    let unfed = |name| UNFED.iter().any(|(_, names)| names.contains(&name));
+    let counted = TABLE
+        .iter()
+        .filter(|def| !matches!(def.kind, Kind::Gauge | Kind::GaugeSet));
+    let wrong: Vec<_> = counted
+        .filter(|def| recorded(def.name) == unfed(def.name))
+        .map(|def| def.name)
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "recorded and unfed, or neither: {wrong:?}"
+    );
+}

@@ -20,6 +20,8 @@ pub mod zab;
 
 pub mod pipeline;
 
+pub mod quorum;
+
 pub mod admin;
 pub mod conn;
 pub mod peer;

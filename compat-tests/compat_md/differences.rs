@@ -79,9 +79,15 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "a client with a million unread events is cut off; it re-arms its watches when it returns",
     ),
     (
+<<<<<<< HEAD
         "reaper",
         "deletes whatever childless node is at a candidate's path by then, persistent ones too",
         "deletes it only if it still is a container or TTL node whose time has come",
+=======
+        "throttle",
+        "reads wait in `request_throttle_*` too, and may be answered -127",
+        "reads are answered where they arrive and never queue; writes wait as in Apache",
+>>>>>>> limits
     ),
     (
         "secure port",
@@ -97,6 +103,17 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "metrics",
         "a comma behind the last label; no bound on the number of labels of a set",
         "no such comma; at most 1,000 labels a set",
+    ),
+    (
+        "metrics",
+        "a standalone server proposes nothing: commit_count, proposal_count and proposal_latency stay \
+         at zero",
+        "a standalone server is a quorum of one, and counts what it proposes and commits",
+    ),
+    (
+        "metrics",
+        "reads pass the throttler and the prep and sync processors, and are counted there",
+        "reads pass by them: what they count are writes, and times and sizes are those of batches",
     ),
     (
         "version",

@@ -91,10 +91,7 @@ fn trees_travel_in_pieces_of_any_size() {
         let (_, stream) = file_and_stream(set);
         let (tree, sessions) = read(&stream, stream.len() + 4);
         let tree = Arc::new(tree);
-        let job = SnapshotJob {
-            start: tree.walk_start(),
-            sessions: sessions.clone().into_iter().collect(),
-        };
+        let job = SnapshotJob::new(tree.clone(), &sessions);
         let mut writer = SnapStreamWriter::new(tree.clone(), job);
         let mut sent = Vec::new();
         while writer.next_chunk(&mut sent) {}

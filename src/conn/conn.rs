@@ -198,7 +198,10 @@ impl Conn {
         match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(_)) => self.eof = true,
-            Poll::Ready(Ok(())) if buf.filled().is_empty() => self.eof = true,
+            Poll::Ready(Ok(())) if buf.filled().is_empty() => {
+                self.eof = true;
+                self.protocol.note_end();
+            }
             Poll::Ready(Ok(())) => {
                 let got = buf.filled();
                 METRICS.bytes_received_count.add(got.len() as u64);

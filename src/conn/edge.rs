@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 
 use crate::base::ConnId;
 use crate::pipeline::Input;
-use crate::session::{Authorizer, SessionTracker};
+use crate::session::{Authorizer, BlueThrottle, ConnectKind, SessionTracker};
+use crate::telemetry::metrics::METRICS;
 use crate::tree::{AclList, DataTree, inbox::ReadCheck};
 
 use super::info::{Registry, ServerStats};
+use super::large::LargeRequests;
 
 /// The clocks, given by the runtime.
 pub trait Clock: Send + Sync {
@@ -81,6 +84,10 @@ pub struct Edge {
     pub outstanding: Arc<AtomicUsize>,
     /// Their bytes.
     pub outstanding_bytes: AtomicUsize,
+    /// Large requests not answered yet.
+    pub large: LargeRequests,
+    /// Throttle of connect requests, when there is one.
+    pub connect_throttle: Option<Mutex<BlueThrottle>>,
     /// False while clients are not served.
     pub serving: AtomicBool,
     /// Auth packets and SASL exchanges that were refused.
@@ -92,6 +99,21 @@ impl Edge {
     pub fn read_check(&self) -> ReadCheck {
         let authorizer = self.authorizer.clone();
         Arc::new(move |ids, acl: &AclList| authorizer.allows(ids, acl, crate::base::Perms::READ))
+    }
+
+    /// May a connect request of this kind be served at `now` (monotonic ms)?
+    pub fn admits(&self, kind: ConnectKind, now: i64) -> bool {
+        let (admitted, deficit) = match &self.connect_throttle {
+            None => (true, 0),
+            Some(throttle) => {
+                let mut throttle = throttle.lock();
+                (throttle.admit(kind, now), throttle.deficit())
+            }
+        };
+        if admitted {
+            METRICS.connection_token_deficit.record(deficit);
+        }
+        admitted
     }
 
     /// True while the pipeline has more than its share of writes.

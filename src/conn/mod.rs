@@ -9,15 +9,22 @@ mod auth;
 mod conn;
 mod edge;
 mod handshake;
+mod in_flight;
 mod info;
+mod large;
 mod listener;
 mod local_read;
 mod local_watch;
+<<<<<<< HEAD
 mod offline;
+=======
+mod op_counts;
+>>>>>>> limits
 mod protocol;
 
 pub use conn::Conn;
 pub use edge::{Clock, Edge, EdgeLimits, FourLetterWords, WordReply};
 pub use info::{ConnInfo, Registry, ServerStats};
+pub use large::LargeRequests;
 pub use listener::{Listener, bind};
 pub use offline::Offline;

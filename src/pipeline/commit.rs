@@ -23,15 +23,29 @@ impl Server {
                 origin,
                 xid,
                 op,
+                received_ms,
                 prepared_ms,
             } => {
                 METRICS.proposal_latency.record(now.mono_ms - prepared_ms);
                 let entry = Entry::decode(&mut Input::trusted(&bytes))
                     .expect("a transaction this server wrote");
+                if let Some(inbox) = &origin {
+                    self.throttler.finished();
+                    METRICS.updatelatency.record(now.mono_ms - received_ms);
+                    let session = entry.session();
+                    if self
+                        .throttler
+                        .is_stale(inbox, op, session, received_ms, now.mono_ms)
+                    {
+                        METRICS.stale_replies.inc();
+                    }
+                }
                 self.apply_one(&entry, origin, xid, op, now, out);
-                METRICS.updatelatency.record(now.mono_ms - prepared_ms);
             }
             Pending::Answer { origin, xid, code } => {
+                if origin.is_some() {
+                    self.throttler.finished();
+                }
                 let zxid = self.tree.applied();
                 self.answer(origin.as_ref(), zxid, out, |frames| {
                     frame(frames, xid, zxid, code as i32, |_| {});
@@ -64,6 +78,8 @@ impl Server {
             Txn::CreateSession(t) => {
                 self.opening.remove(&entry.session());
                 if let Some(inbox) = &origin {
+                    METRICS.op_count_create_session.inc();
+                    METRICS.op_count_total.inc();
                     self.tell_connected(inbox, entry.session(), t.timeout, out);
                 }
                 return;

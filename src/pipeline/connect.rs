@@ -16,7 +16,6 @@ use super::server::Server;
 
 impl Server {
     pub(super) fn connect(&mut self, r: ConnectRequest, now: Now, out: &mut Effects) {
-        METRICS.connection_request_count.inc();
         let (min, max) = self.options.session_timeout_ms;
         let timeout = r.timeout.max(min).min(max);
         match r.session {
@@ -45,6 +44,7 @@ impl Server {
             body: body.into(),
             ids: inbox.identities(),
             origin: Some(inbox),
+            received_ms: now.mono_ms,
         };
         self.submit(request, now, out);
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::base::limits::MAX_BUFFER_DEFAULT;
 use crate::base::{Id, ServerId, SessionId, Zxid};
+use crate::config::RequestThrottle;
 use crate::proto::OpCode;
 use crate::session::Authorizer;
 use crate::tree::{DataTree, Inbox};
@@ -69,6 +70,8 @@ pub struct Request {
     pub ids: Arc<[Id]>,
     /// Where the reply goes.
     pub origin: Option<Arc<Inbox>>,
+    /// When it was received, monotonic ms.
+    pub received_ms: i64,
 }
 
 /// A client wants to open or resume a session.
@@ -209,6 +212,8 @@ pub struct ServerOptions {
     pub reap_per_minute: u32,
     /// Containers never used go after this many ms; 0 is never.
     pub reap_never_used_ms: i64,
+    /// Throttle of requests.
+    pub throttle: RequestThrottle,
     /// Seed of the roll distances.
     pub seed: u64,
     /// Who may do what.
@@ -233,6 +238,15 @@ impl Default for ServerOptions {
             reap_interval_ms: 60_000,
             reap_per_minute: 10_000,
             reap_never_used_ms: 0,
+            throttle: RequestThrottle {
+                max_requests: 0,
+                stall_time_ms: 100,
+                drop_stale: true,
+                stale_latency_check: false,
+                stale_connection_check: true,
+                throttled_op_wait_ms: None,
+                shutdown_timeout_ms: 10_000,
+            },
             seed: 1,
             authorizer: Arc::default(),
         }

@@ -9,7 +9,7 @@ use crate::base::{SessionId, Zxid};
 use crate::proto::{Code, OpCode};
 use crate::session::{SessionTracker, first_session_id};
 use crate::telemetry::metrics::METRICS;
-use crate::tree::{DataTree, Inbox};
+use crate::tree::{DataTree, Inbox, Item};
 use crate::zab::{Broadcast, QuorumVerifier};
 
 use super::event::{
@@ -19,6 +19,7 @@ use super::learner::Upstream;
 use super::prep::{Prep, Refused};
 use super::reaper::Reaper;
 use super::roll::RollClock;
+use super::throttle::{Throttler, Verdict};
 
 /// Numbers of the server that its commands show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub(super) enum Pending {
         origin: Option<Arc<Inbox>>,
         xid: i32,
         op: OpCode,
+        received_ms: i64,
         prepared_ms: i64,
     },
     /// An answer that must not overtake the ones before it.
@@ -62,6 +64,7 @@ pub struct Server {
     pub(super) options: ServerOptions,
     /// What is under way to a leader; empty unless this server learns.
     pub(super) upstream: Upstream,
+    pub(super) throttler: Throttler,
     reaper: Reaper,
     roll: RollClock,
     snapshot_running: bool,
@@ -89,6 +92,7 @@ impl Server {
             bound: Map::default(),
             opening: Set::default(),
             next_session: first_session_id(options.server_id, now.mono_ms),
+            throttler: Throttler::new(options.throttle.clone(), sessions.clone()),
             reaper: Reaper::new(&options, now),
             roll: RollClock::new(options.snap_count, options.snap_size, options.seed),
             snapshot_running: false,
@@ -116,8 +120,15 @@ impl Server {
         if self.next_tick().is_some_and(|due| due <= now.mono_ms) {
             self.tick(now, out);
         }
-        while let Some(proposal) = self.zab.take_committed() {
-            self.commit(proposal, now, out);
+        loop {
+            while let Some(proposal) = self.zab.take_committed() {
+                self.commit(proposal, now, out);
+            }
+            // What is answered makes room for what waits, and some of that is answered at once.
+            let Some(verdict) = self.throttler.next(now.mono_ms) else {
+                break;
+            };
+            self.carry_out(verdict, now, out);
         }
     }
 
@@ -136,6 +147,7 @@ impl Server {
             .next_deadline()
             .into_iter()
             .chain([self.reaper.next()])
+            .chain(self.throttler.deadline())
             .min()
     }
 
@@ -147,7 +159,7 @@ impl Server {
         }
     }
 
-    /// Prepares a request and proposes its transaction.
+    /// A request of a client or of the server itself; the former may have to wait.
     pub(super) fn submit(&mut self, request: Request, now: Now, out: &mut Effects) {
         if self.options.role == Role::Learner {
             return self.forward(request, out);
@@ -159,6 +171,34 @@ impl Server {
         let Some(zxid) = next.filter(|z| self.options.role == Role::Alone || z.counter() != u32::MAX)
         else {
             out.exhausted = true;
+        if request.origin.is_none() {
+            self.prepare(request, now, out);
+        } else if self.throttler.is_on() {
+            self.throttler.put(request, now.mono_ms);
+        } else {
+            let waited = now.mono_ms - request.received_ms;
+            METRICS.prep_processor_queue_time_ms.record(waited);
+            let verdict = self.throttler.enter(request, 0, now.mono_ms);
+            self.carry_out(verdict, now, out);
+        }
+    }
+
+    fn carry_out(&mut self, verdict: Verdict, now: Now, out: &mut Effects) {
+        match verdict {
+            Verdict::Enter(request) => self.prepare(request, now, out),
+            Verdict::TooLate(request) => self.refuse(request, Code::ThrottledOp),
+            Verdict::Drop(request) => {
+                if let Some(inbox) = request.origin {
+                    inbox.set_invalid();
+                    self.push(&inbox, Item::Close(self.tree.applied()), out);
+                }
+            }
+        }
+    }
+
+    /// Prepares a request and proposes its transaction.
+    fn prepare(&mut self, request: Request, now: Now, out: &mut Effects) {
+        let Some(zxid) = self.zab.next_zxid() else {
             self.refuse(request, Code::RuntimeInconsistency);
             return;
         };
@@ -188,6 +228,7 @@ impl Server {
         out.log.push(LogOp::Append(zxid, bytes.clone()));
         let due = self.roll.appended(bytes.len());
         let (xid, op, origin) = (request.xid, request.op, request.origin);
+        let received_ms = request.received_ms;
         self.zab.propose(
             zxid,
             Pending::Txn {
@@ -195,6 +236,7 @@ impl Server {
                 origin,
                 xid,
                 op,
+                received_ms,
                 prepared_ms: now.mono_ms,
             },
         );
@@ -262,7 +304,7 @@ impl Server {
             }
             METRICS.stale_sessions_expired.inc();
             self.submit(
-                internal(session, OpCode::CloseSession, Box::default()),
+                internal(session, OpCode::CloseSession, Box::default(), now),
                 now,
                 out,
             );
@@ -270,14 +312,14 @@ impl Server {
         for p in self.reaper.due(&self.tree, now) {
             let mut body = Vec::new();
             crate::jute::Output::string(&mut body, Some(p.text()));
-            let request = internal(SessionId::NONE, OpCode::DeleteContainer, body.into());
+            let request = internal(SessionId::NONE, OpCode::DeleteContainer, body.into(), now);
             self.submit(request, now, out);
         }
     }
 }
 
 /// A request the server makes of itself.
-pub(super) fn internal(session: SessionId, op: OpCode, body: Box<[u8]>) -> Request {
+pub(super) fn internal(session: SessionId, op: OpCode, body: Box<[u8]>, now: Now) -> Request {
     Request {
         owner: Owner::Here,
         session,
@@ -286,6 +328,7 @@ pub(super) fn internal(session: SessionId, op: OpCode, body: Box<[u8]>) -> Reque
         body,
         ids: Arc::new([]),
         origin: None,
+        received_ms: now.mono_ms,
     }
 }
 
@@ -293,8 +336,10 @@ pub(super) fn internal(session: SessionId, op: OpCode, body: Box<[u8]>) -> Reque
 mod tests {
     use super::*;
     use crate::base::ConnId;
+    use crate::config::RequestThrottle;
+    use crate::jute::Output as _;
     use crate::pipeline::ConnectRequest;
-    use crate::tree::{Item, TreeOptions};
+    use crate::tree::TreeOptions;
 
     fn at(mono_ms: i64) -> Now {
         Now {
@@ -336,7 +381,7 @@ mod tests {
     #[test]
     fn the_configured_limit_is_the_limit() {
         use crate::base::Acl;
-        use crate::jute::{Jute, Output};
+        use crate::jute::Jute;
         use crate::proto::request::{CreateRequest, MultiHeader};
         let tree = Arc::new(DataTree::fresh(TreeOptions::default()));
         let sessions = Arc::new(SessionTracker::new(2000));
@@ -370,7 +415,7 @@ mod tests {
             if op == OpCode::Multi {
                 MultiHeader::END.encode(&mut body);
             }
-            let request = internal(SessionId::NONE, op, body.into());
+            let request = internal(SessionId::NONE, op, body.into(), at(1000));
             server.step(at(1000), Input::Request(request), &mut out);
             server.step(at(1000), Input::Durable(Zxid(n as i64 + 1)), &mut out);
             assert_eq!(
@@ -417,6 +462,49 @@ mod tests {
         server.step(at(1000), Input::Request(reap), &mut out);
         server.step(at(1000), Input::Durable(Zxid(2)), &mut out);
         assert!(server.tree.facts("/a").is_some());
+    /// One at a time; what waits too long is told so in its place, under the zxid of the last change.
+    #[test]
+    fn throttled_writes_wait_and_are_answered_in_turn() {
+        let mut server = server();
+        server.throttler = Throttler::new(
+            RequestThrottle {
+                max_requests: 1,
+                throttled_op_wait_ms: Some(50),
+                ..server.options.throttle.clone()
+            },
+            server.sessions.clone(),
+        );
+        let mut out = Effects::default();
+        let inbox = open(&mut server, &mut out);
+        server.step(at(1000), Input::Durable(Zxid(1)), &mut out);
+        assert!(matches!(inbox.pop(Zxid(1)), Some(Item::Connected(..))));
+        out.log.clear();
+        let session = server.sessions.all()[0].0;
+        for xid in 1..=3 {
+            let mut body = Vec::new();
+            body.string(Some("/nope"));
+            body.int(-1);
+            let mut request = internal(session, OpCode::Delete, body.into(), at(1000));
+            (request.xid, request.origin) = (xid, Some(inbox.clone()));
+            server.step(at(1000), Input::Request(request), &mut out);
+        }
+        assert_eq!(out.log.len(), 1);
+        assert_eq!(
+            server.next_tick(),
+            Some(1100),
+            "it looks again at the latest"
+        );
+        server.step(at(1040), Input::Durable(Zxid(2)), &mut out);
+        assert_eq!(out.log.len(), 2, "an answer makes room");
+        server.step(at(1060), Input::Durable(Zxid(3)), &mut out);
+        assert_eq!(out.log.len(), 2, "the third waited for too long");
+        let replies: Vec<_> = std::iter::from_fn(|| inbox.pop(Zxid(9)))
+            .map(|item| match item {
+                Item::Reply(zxid, frame) => (zxid.0, frame[7], frame[19] as i8),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(replies, [(2, 1, -101), (3, 2, -101), (3, 3, -127)]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What recovery rebuilds: the tree and the sessions (Apache: `ZKDatabase.loadDataBase`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::base::{Acl, SessionId, StatPersisted, Zxid};
+use crate::conn::Clock;
 use crate::proto::txn::{Entry, Txn, TxnHeader};
 use crate::store::{Recovery, Refused, SnapshotDigest, SnapshotInfo, SnapshotVisitor};
 use crate::telemetry::metrics::METRICS;
@@ -23,18 +25,30 @@ pub struct Database {
     /// The digest the snapshot foretells; until then the tree is a mixture of times.
     foretold: Option<SnapshotDigest>,
     mismatches: u64,
+    clock: Arc<dyn Clock>,
+    /// When this attempt began, and when its snapshot was loaded; monotonic ms.
+    times: (i64, i64),
 }
 
 impl Database {
     /// An empty one.
-    pub fn new(options: TreeOptions) -> Self {
+    pub fn new(options: TreeOptions, clock: Arc<dyn Clock>) -> Self {
+        let now = clock.mono_ms();
         Self {
+            clock,
+            times: (now, now),
             filling: Filling::Snapshot(Box::new(Loader::new(options))),
             sessions: BTreeMap::new(),
             options,
             foretold: None,
             mismatches: 0,
         }
+    }
+
+    /// How long the snapshot took to load, and everything since, ms.
+    pub fn load_times(&self) -> (i64, i64) {
+        let (began, loaded) = self.times;
+        (loaded - began, self.clock.mono_ms() - loaded)
     }
 
     /// The tree and the sessions with their timeouts, ms. Ephemerals of sessions that are not in
@@ -138,6 +152,7 @@ impl SnapshotVisitor for Database {
         if let Filling::Snapshot(loader) = std::mem::replace(&mut self.filling, done) {
             self.filling = Filling::Tree(Box::new(loader.finish(Zxid::ZERO)));
         }
+        self.times.1 = self.clock.mono_ms();
         self.foretold = info.digest.filter(|d| d.zxid != Zxid::ZERO);
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::ServerId;
 use crate::config::{AuthProviderKind, Config, DigestAlgorithm, SnapshotCompression};
-use crate::conn::EdgeLimits;
+use crate::conn::{EdgeLimits, LargeRequests};
 use crate::pipeline::ServerOptions;
 use crate::session::{self, Authorizer, AuthorizerOptions};
 use crate::store::os::{LogOptions, RegionChoice};
@@ -51,6 +51,7 @@ pub(super) fn server(c: &Config, authorizer: Arc<Authorizer>, seed: u64) -> Serv
         reap_interval_ms: ms(c.features.container_check_interval_ms),
         reap_per_minute: c.features.container_max_per_minute,
         reap_never_used_ms: c.features.container_max_never_used_ms.map_or(0, ms),
+        throttle: c.request_throttle.clone(),
         seed,
         authorizer,
     }
@@ -67,6 +68,12 @@ pub(super) fn edge_limits(c: &Config) -> EdgeLimits {
         sessionless_ms: c.listeners.sessionless_timeout_ms,
         keep_alive: c.listeners.tcp_keep_alive,
     }
+}
+
+pub(super) fn large_requests(c: &Config) -> LargeRequests {
+    let threshold = c.limits.large_request_threshold.map(|n| n as usize);
+    let most = usize::try_from(c.limits.large_request_max_bytes).unwrap_or(usize::MAX);
+    LargeRequests::new(threshold, most)
 }
 
 /// Longest string or buffer, bytes.

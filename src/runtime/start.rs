@@ -6,16 +6,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::admin::words::Whitelist;
-use crate::admin::{process, prom_http};
+use crate::admin::{environment, process, prom_http};
 use crate::base::SessionId;
 use crate::config::{Config, ExitCode, ListenAddr, MetricsProvider, Mode};
 use crate::conn::{Clock, Edge, Listener, bind};
 use crate::pipeline::{Input, Server};
-use crate::session::SessionTracker;
+use crate::session::{BlueThrottle, SessionTracker};
 use crate::store::os::LogWriter;
+use crate::telemetry::facade;
 use crate::telemetry::metrics::METRICS;
 use crate::telemetry::prometheus::{Compat, Scrape};
 
@@ -80,6 +82,12 @@ fn failed(what: &str, why: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
 impl Running {
     fn start(config: Arc<Config>) -> Result<Self, ExitCode> {
         raise_descriptor_limit();
+        introduce(&config);
+        // What a library counts with the macros of the `metrics` crate shows up beside our table. A
+        // process with a recorder already keeps it; the table does not depend on this.
+        if let Err(e) = facade::install() {
+            tracing::debug!("metrics facade: {e}");
+        }
         let clock = Arc::new(SystemClock::default());
         let unexpected = |what: &'static str| {
             move |e: std::io::Error| failed(what, &e, ExitCode::UnexpectedError)
@@ -147,6 +155,9 @@ impl Running {
             limits: options::edge_limits(config),
             outstanding: Arc::new(AtomicUsize::new(0)),
             outstanding_bytes: AtomicUsize::new(0),
+            large: options::large_requests(config),
+            connect_throttle: BlueThrottle::new(&config.connection_throttle, now.mono_ms, seed)
+                .map(Mutex::new),
             serving: AtomicBool::new(false),
             auth_failed: AtomicUsize::new(0),
         });
@@ -244,6 +255,25 @@ impl Running {
         crate::telemetry::log::flush();
         code
     }
+}
+
+/// What operators look for in the first lines of a log (Apache: `Environment.logEnv`,
+/// `ZooKeeperServer`).
+fn introduce(config: &Config) {
+    for (key, value) in environment::collect(VERSION) {
+        tracing::info!(target: "o.a.z.s.ZooKeeperServer", "Server environment:{key}={value}");
+    }
+    let (s, dirs) = (&config.sessions, &config.storage);
+    tracing::info!(
+        target: "o.a.z.s.ZooKeeperServer",
+        "Created server with tickTime {} ms minSessionTimeout {} ms maxSessionTimeout {} ms clientPortListenBacklog {} dataLogdir {} snapdir {}",
+        s.tick_time_ms,
+        s.min_timeout_ms,
+        s.max_timeout_ms,
+        config.listeners.backlog,
+        dirs.data_log_dir.join("version-2").display(),
+        dirs.data_dir.join("version-2").display()
+    );
 }
 
 fn listen(config: &Config, addr: &ListenAddr) -> Result<std::net::TcpListener, ExitCode> {

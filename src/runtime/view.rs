@@ -369,7 +369,12 @@ impl GaugeSource for View {
             Gauge::LocalSessions => int(0),
             Gauge::OpenFileDescriptorCount => int(process::open_fds() as i64),
             Gauge::MaxFileDescriptorCount => int(process::max_fds() as i64),
-            Gauge::ConnectionDropProbability => Some(Number::Float(0.0)),
+            Gauge::ConnectionDropProbability => {
+                let throttle = self.edge.connect_throttle.as_ref();
+                Some(Number::Float(
+                    throttle.map_or(0.0, |t| t.lock().drop_chance()),
+                ))
+            }
             Gauge::LastClientResponseSize => int(last),
             Gauge::MinClientResponseSize => int(min),
             Gauge::MaxClientResponseSize => int(max),

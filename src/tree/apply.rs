@@ -293,6 +293,9 @@ impl Applier<'_, '_> {
         self.locked
             .put(thin.clone(), data.map(Thin::new), acl, &stat);
         note_write(p, data.map_or(0, <[u8]>::len));
+        if matches!(kind, OwnerKind::Ttl(_)) {
+            METRICS.ttl_node_created_count.inc();
+        }
         self.quota_after_create(p, data.map_or(0, |d| d.len() as i64));
         self.trigger_created(p, parent, acl, parent_acl);
         let visible = stat.visible(data.map_or(0, <[u8]>::len), 0);
@@ -344,6 +347,9 @@ impl Applier<'_, '_> {
             return Code::NoNode;
         };
         note_write(p, 0);
+        if matches!(node.owner(), OwnerKind::Ttl(_)) {
+            METRICS.ttl_node_deleted_count.inc();
+        }
         self.quota_after_delete(p, node.data_len() as i64);
         self.trigger_deleted(p, parent, list.as_ref(), parent_acl);
         Code::Ok
