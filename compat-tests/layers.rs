@@ -16,6 +16,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("zab", 2),
     ("store", 2),
     ("pipeline", 3),
+    ("quorum", 3),
     ("conn", 4),
     ("peer", 4),
     ("admin", 4),
@@ -26,6 +27,7 @@ const LAYERS: &[(&str, u8)] = &[
 /// Uses inside one layer, each with its reason.
 const SIDEWAYS: &[(&str, &str)] = &[
     ("proto", "jute"), // records are declared with the codec
+    ("quorum", "pipeline"), // a role runs the server
 ];
 
 /// Uses upwards, each with its reason.

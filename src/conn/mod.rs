@@ -15,11 +15,8 @@ mod large;
 mod listener;
 mod local_read;
 mod local_watch;
-<<<<<<< HEAD
 mod offline;
-=======
 mod op_counts;
->>>>>>> limits
 mod protocol;
 
 pub use conn::Conn;

@@ -17,11 +17,8 @@ mod reaper;
 mod reply;
 mod roll;
 mod server;
-<<<<<<< HEAD
 mod snap_stream;
-=======
 mod throttle;
->>>>>>> limits
 
 pub use event::{
     ConnectRequest, Effects, Forward, Input, LogOp, Now, Owner, Request, Role, ServerOptions,

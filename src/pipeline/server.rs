@@ -159,18 +159,13 @@ impl Server {
         }
     }
 
-    /// A request of a client or of the server itself; the former may have to wait.
+    /// A request of a client or of the server itself; the former may have to wait. A learner has
+    /// nothing to prepare, so that nothing waits here.
     pub(super) fn submit(&mut self, request: Request, now: Now, out: &mut Effects) {
         if self.options.role == Role::Learner {
             return self.forward(request, out);
         }
-        self.track_forwarded(&request, now);
         METRICS.prep_processor_request_queued.inc();
-        // A leader never uses the last counter of its epoch: the next leader begins a new one.
-        let next = self.zab.next_zxid();
-        let Some(zxid) = next.filter(|z| self.options.role == Role::Alone || z.counter() != u32::MAX)
-        else {
-            out.exhausted = true;
         if request.origin.is_none() {
             self.prepare(request, now, out);
         } else if self.throttler.is_on() {
@@ -198,7 +193,12 @@ impl Server {
 
     /// Prepares a request and proposes its transaction.
     fn prepare(&mut self, request: Request, now: Now, out: &mut Effects) {
-        let Some(zxid) = self.zab.next_zxid() else {
+        self.track_forwarded(&request, now);
+        // A leader never uses the last counter of its epoch: the next leader begins a new one.
+        let alone = self.options.role == Role::Alone;
+        let next = self.zab.next_zxid();
+        let Some(zxid) = next.filter(|z| alone || z.counter() != u32::MAX) else {
+            out.exhausted = true;
             self.refuse(request, Code::RuntimeInconsistency);
             return;
         };
@@ -454,14 +454,16 @@ mod tests {
         body.buffer(None);
         Some(crate::base::Acl::open()).encode(&mut body);
         body.int(0);
-        let request = internal(SessionId::NONE, OpCode::Create, body.into());
+        let request = internal(SessionId::NONE, OpCode::Create, body.into(), at(1000));
         server.step(at(1000), Input::Request(request), &mut out);
         let mut body = Vec::new();
         body.string(Some("/a"));
-        let reap = internal(SessionId::NONE, OpCode::DeleteContainer, body.into());
+        let reap = internal(SessionId::NONE, OpCode::DeleteContainer, body.into(), at(1000));
         server.step(at(1000), Input::Request(reap), &mut out);
         server.step(at(1000), Input::Durable(Zxid(2)), &mut out);
         assert!(server.tree.facts("/a").is_some());
+    }
+
     /// One at a time; what waits too long is told so in its place, under the zxid of the last change.
     #[test]
     fn throttled_writes_wait_and_are_answered_in_turn() {

@@ -209,6 +209,7 @@ impl Leading {
             body: request.body,
             ids: request.ids.into(),
             origin: None,
+            received_ms: now.mono_ms,
         };
         self.server_step(now, pipeline::Input::Request(request));
     }

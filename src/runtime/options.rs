@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::base::ServerId;
 use crate::config::{AuthProviderKind, Config, DigestAlgorithm, SnapshotCompression};
 use crate::conn::{EdgeLimits, LargeRequests};
-use crate::pipeline::ServerOptions;
+use crate::pipeline::{Role, ServerOptions};
 use crate::session::{self, Authorizer, AuthorizerOptions};
 use crate::store::os::{LogOptions, RegionChoice};
 use crate::store::recover::OVERRIDE_PROPERTY;
@@ -38,7 +38,8 @@ pub(super) fn authorizer(c: &Config) -> Arc<Authorizer> {
 pub(super) fn server(c: &Config, authorizer: Arc<Authorizer>, seed: u64) -> ServerOptions {
     let ms = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     ServerOptions {
-        server_id: ServerId(1),
+        role: Role::Alone,
+        server_id: ServerId(c.server_id.unwrap_or(1)),
         value_max: length_max(c),
         tick_ms: c.sessions.tick_time_ms,
         session_timeout_ms: (c.sessions.min_timeout_ms, c.sessions.max_timeout_ms),

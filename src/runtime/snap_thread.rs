@@ -1,6 +1,7 @@
 //! Snapshots and purges, in the background.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
@@ -12,7 +13,6 @@ use crate::pipeline::{Input, SnapshotJob};
 use crate::store::os::{DataDirs, SnapshotFile};
 use crate::store::{Compression, SnapshotDigest, SnapshotWriter, StoreError, purge};
 use crate::telemetry::metrics::METRICS;
-use crate::tree::DataTree;
 
 use super::clock::SystemClock;
 use super::fatal;
@@ -59,12 +59,16 @@ impl SnapThread {
     pub fn take(&self, job: &SnapshotJob) -> Result<(), StoreError> {
         let start = self.clock.mono_ms();
         let zxid = job.start.zxid;
-        let name = write(
+        let Some(name) = write(
             &self.dirs,
             job,
             self.compression,
             self.with_last_zxid,
-        )?;
+        )?
+        else {
+            tracing::info!(target: "o.a.z.s.ZooKeeperServer", "Snapshot {zxid} given up: the role ended");
+            return Ok(());
+        };
         let ms = self.clock.mono_ms() - start;
         METRICS.snapshottime.record(ms);
         *self.last.lock() = Some((zxid, self.clock.wall_ms() / 1000));
@@ -77,7 +81,7 @@ impl SnapThread {
     }
 }
 
-/// Writes a snapshot under its final name, synced.
+/// Writes a snapshot under its final name, synced; `None` when it was cancelled meanwhile.
 ///
 /// # Errors
 /// What the disk says.
@@ -86,7 +90,7 @@ pub fn write(
     job: &SnapshotJob,
     compression: Compression,
     with_last_zxid: bool,
-) -> Result<String, StoreError> {
+) -> Result<Option<String>, StoreError> {
     let path = dirs.snap().join("snapshot");
     let failed = |e| StoreError::io("write", &path, e);
     let file = SnapshotFile::create(dirs.snap(), job.start.zxid, compression)?;
@@ -106,7 +110,10 @@ pub fn write(
     };
     let last = with_last_zxid.then(|| job.tree.applied());
     let file = out.finish(Some(digest), last).map_err(failed)?.0;
-    file.commit()
+    if job.cancelled.load(Ordering::Acquire) {
+        return Ok(None);
+    }
+    file.commit().map(Some)
 }
 
 /// Snapshots must not take the processor from requests.
