@@ -6,6 +6,8 @@
 mod golden;
 #[path = "files/model.rs"]
 mod model;
+#[path = "files/stream.rs"]
+mod stream;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -15,7 +15,9 @@ mod reaper;
 mod reply;
 mod roll;
 mod server;
+mod snap_stream;
 
 pub use event::{ConnectRequest, Effects, Input, LogOp, Now, Request, ServerOptions, SnapshotJob};
 pub use reply::{frame, read_reply};
 pub use server::{Server, ServerCounters};
+pub use snap_stream::{SnapStreamReader, SnapStreamWriter};

@@ -143,16 +143,34 @@ impl DataTree {
         start: &WalkStart,
         mut f: impl FnMut(&NodeImage) -> Result<(), E>,
     ) -> Result<(), E> {
-        let known = |id: i64| {
-            id == -1
-                || start
-                    .acls
-                    .binary_search_by_key(&id, |(known, _)| *known)
-                    .is_ok()
-        };
-        let mut left = vec![Thin::new(b"")];
-        while let Some(p) = left.pop() {
-            let seen = self.with_node(p.text(), |n| {
+        let mut walk = Walk::default();
+        while let Some(image) = walk.next(self, start) {
+            f(&image)?;
+        }
+        Ok(())
+    }
+}
+
+/// A walk that goes on when it is asked to.
+#[derive(Debug)]
+pub struct Walk {
+    left: Vec<Thin>,
+}
+
+impl Default for Walk {
+    /// Before the root.
+    fn default() -> Self {
+        Self {
+            left: vec![Thin::new(b"")],
+        }
+    }
+}
+
+impl Walk {
+    /// The next node of [`DataTree::walk`]; `None` behind the last.
+    pub fn next(&mut self, tree: &DataTree, start: &WalkStart) -> Option<NodeImage> {
+        while let Some(p) = self.left.pop() {
+            let seen = tree.with_node(p.text(), |n| {
                 let image = NodeImage {
                     path: n.path.clone(),
                     data: n.data.clone(),
@@ -167,18 +185,25 @@ impl DataTree {
             if image.stat.czxid > start.zxid.0 {
                 continue;
             }
-            if !known(image.acl) {
+            if !start.knows(image.acl) {
                 image.acl = start.nothing;
             }
-            f(&image)?;
             for part in 0..parts {
-                self.with_node(p.text(), |n| {
+                tree.with_node(p.text(), |n| {
                     if let Some(c) = n.children() {
-                        left.extend(c.part(part, parts).cloned());
+                        self.left.extend(c.part(part, parts).cloned());
                     }
                 });
             }
+            return Some(image);
         }
-        Ok(())
+        None
+    }
+}
+
+impl WalkStart {
+    /// Whether the stored ACL map has this id.
+    fn knows(&self, id: i64) -> bool {
+        id == -1 || self.acls.binary_search_by_key(&id, |(k, _)| *k).is_ok()
     }
 }

@@ -8,4 +8,4 @@ pub mod election;
 mod quorum;
 
 pub use broadcast::{Broadcast, Proposal};
-pub use quorum::QuorumVerifier;
+pub use quorum::{Hierarchy, JointQuorum, QuorumVerifier};
