@@ -5,28 +5,24 @@ use std::collections::BTreeSet;
 use super::ServerState;
 use crate::base::ServerId;
 use crate::config::{Ensemble, PeerType};
-use crate::zab::QuorumVerifier;
+use crate::zab::JointQuorum;
 
 /// The committed configuration, and the one proposed after it while a reconfiguration is under way.
 #[derive(Clone, Debug)]
 pub struct Members {
     committed: Ensemble,
     text: String,
-    rules: Vec<QuorumVerifier>,
+    rules: JointQuorum,
     voters: BTreeSet<ServerId>,
 }
 
 impl Members {
     /// `proposed` counts only when it is newer than `committed`.
     pub fn new(committed: Ensemble, proposed: Option<Ensemble>) -> Self {
-        let proposed = proposed.filter(|p| p.version > committed.version);
-        let both = || std::iter::once(&committed).chain(&proposed);
+        let rules = JointQuorum::of(&committed, proposed.as_ref());
         Self {
-            rules: both().map(rule).collect(),
-            voters: both()
-                .flat_map(|e| e.voters())
-                .map(|s| ServerId(s.id))
-                .collect(),
+            voters: rules.voters(),
+            rules,
             text: committed.text(),
             committed,
         }
@@ -54,7 +50,7 @@ impl Members {
 
     /// Does it vote in the committed configuration? Only then does it stand for election itself.
     pub fn is_committed_voter(&self, sid: ServerId) -> bool {
-        self.committed.voters().any(|s| s.id == sid.0)
+        self.rules.committed.is_voter(sid)
     }
 
     /// May it lead? A server of weight 0 may not.
@@ -64,7 +60,7 @@ impl Members {
 
     /// Do those for which `holds` are a quorum in each configuration?
     pub fn is_quorum(&self, holds: impl Fn(ServerId) -> bool) -> bool {
-        self.rules.iter().all(|rule| rule.is_quorum(&holds))
+        self.rules.is_quorum(holds)
     }
 
     /// The state of `me` under somebody else's lead. A server in no list follows without a vote.
@@ -74,8 +70,4 @@ impl Members {
             _ => ServerState::Following,
         }
     }
-}
-
-fn rule(ensemble: &Ensemble) -> QuorumVerifier {
-    QuorumVerifier::Majority(ensemble.voters().map(|s| ServerId(s.id)).collect())
 }
