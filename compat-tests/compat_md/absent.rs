@@ -24,4 +24,9 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ),
     ("mntr name", "server_state", "a text, likewise"),
     ("mntr name", "peer_state", "a text, of ensembles"),
+    (
+        "mntr name",
+        "observer_master_id",
+        "of observers: `mntr` prints it beside the table",
+    ),
 ];
