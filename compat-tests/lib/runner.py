@@ -26,8 +26,8 @@ from servers import Server  # noqa: E402
 
 # In the order of their length, so that the long ones start first.
 SUITES = [
-    "kazoo", "differential", "durability", "crate", "aiozk", "node", "loadgen", "c", "go", "nodeclient",
-    "usecases", "election", "badclients", "java", "zkcli", "curator",
+    "kazoo", "differential", "durability", "fuzz", "crate", "aiozk", "node", "loadgen", "c", "go",
+    "nodeclient", "usecases", "election", "badclients", "java", "zkcli", "curator",
 ]
 PROGRESS_EVERY = 30
 

@@ -396,7 +396,8 @@ impl World {
     /// The disk has some of what was appended, in order; the server hears of it.
     fn sync(&mut self) {
         let n = self.rng.below(self.in_flight.len() + 1);
-        if let Some(last) = self.in_flight.drain(..n).last() {
+        let last = self.in_flight.drain(..n).next_back();
+        if let Some(last) = last {
             self.durable = last;
             self.step(Input::Durable(Zxid(last)), None);
         }

@@ -8,9 +8,7 @@ use zabra::store::mem::MemDir;
 use zabra::store::snapshot::Ignore;
 use zabra::store::snapshot_read::uncompressed;
 use zabra::store::txnlog::{HEADER, encode_record};
-use zabra::store::{
-    Compression, Places, RecoverOptions, SnapshotReader, recover,
-};
+use zabra::store::{Compression, Places, RecoverOptions, SnapshotReader, recover};
 use zabra::tree::TreeOptions;
 
 use crate::bound::bounded;

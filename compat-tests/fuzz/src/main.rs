@@ -9,6 +9,7 @@ mod client;
 mod disk;
 mod files;
 mod records;
+mod seed_files;
 mod seeds;
 
 use std::sync::OnceLock;
@@ -34,12 +35,12 @@ macro_rules! targets {
 targets! {
     "records" records::record, seeds::records;
     "txn" records::txn, seeds::txns;
-    "log" disk::log, seeds::logs;
-    "snapshot" disk::snapshot, seeds::snapshots;
-    "snapshot-gz" disk::gz, seeds::gz;
-    "snapshot-snappy" disk::snappy, seeds::snappy;
-    "zoo-cfg" files::zoo_cfg, seeds::zoo_cfg;
-    "files" files::small, seeds::small_files;
+    "log" disk::log, seed_files::logs;
+    "snapshot" disk::snapshot, seed_files::snapshots;
+    "snapshot-gz" disk::gz, seed_files::gz;
+    "snapshot-snappy" disk::snappy, seed_files::snappy;
+    "zoo-cfg" files::zoo_cfg, seed_files::zoo_cfg;
+    "files" files::small, seed_files::small_files;
     "connect" client::first_bytes, seeds::first_bytes;
     "requests" client::requests, seeds::requests;
 }

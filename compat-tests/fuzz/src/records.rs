@@ -2,7 +2,7 @@
 
 use zabra::jute::{Input, Jute};
 use zabra::proto::request::*;
-use zabra::proto::txn::Entry;
+use zabra::proto::txn::{Entry, TxnDigest};
 use zabra::tree::apply::apply;
 use zabra::tree::{DataTree, TreeOptions};
 
@@ -54,8 +54,16 @@ pub fn txn(data: &[u8]) {
     let Ok(entry) = bounded(data, 4096, |_| Entry::from_bytes(data)) else {
         return;
     };
+    // A closeSession can only be told from its digest when there is a proper one behind it.
+    let sealed = Entry {
+        digest: Some(TxnDigest {
+            version: 2,
+            digest: 0,
+        }),
+        ..entry.clone()
+    };
     let mut again = Vec::new();
-    entry.encode(&mut again);
+    sealed.encode(&mut again);
     let back = Entry::decode(&mut Input::trusted(&again)).expect("what was encoded decodes");
     assert_eq!(back.txn, entry.txn);
     let tree = DataTree::fresh(TreeOptions::default());
