@@ -142,6 +142,11 @@ impl Conn {
             } else {
                 Poll::Pending
             };
+            // Looked at behind the reads: what a role that has ended might have let them see is
+            // not sent.
+            if self.protocol.is_over() {
+                return Poll::Ready(());
+            }
             if self.flush(cx, &scratch.out).is_err() || self.protocol.inbox.is_closed() {
                 return Poll::Ready(());
             }

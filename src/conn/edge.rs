@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::Sender;
+use parking_lot::RwLock;
 use parking_lot::Mutex;
 
 use crate::base::ConnId;
@@ -90,8 +91,31 @@ pub struct Edge {
     pub connect_throttle: Option<Mutex<BlueThrottle>>,
     /// False while clients are not served.
     pub serving: AtomicBool,
+    /// Another server leads: a sync goes through it, like a write.
+    pub learner: bool,
     /// Auth packets and SASL exchanges that were refused.
     pub auth_failed: AtomicUsize,
+}
+
+/// The edge of the moment: a server of an ensemble has a new one with each role.
+#[derive(Clone)]
+pub struct CurrentEdge(Arc<RwLock<Arc<Edge>>>);
+
+impl CurrentEdge {
+    /// Begins with this one.
+    pub fn new(edge: Arc<Edge>) -> Self {
+        Self(Arc::new(RwLock::new(edge)))
+    }
+
+    /// The one of the moment.
+    pub fn get(&self) -> Arc<Edge> {
+        self.0.read().clone()
+    }
+
+    /// Connections accepted from now on get this one.
+    pub fn set(&self, edge: Arc<Edge>) {
+        *self.0.write() = edge;
+    }
 }
 
 impl Edge {

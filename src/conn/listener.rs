@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::base::ConnId;
 use crate::telemetry::metrics::METRICS;
 
 use super::conn::Conn;
-use super::edge::Edge;
+use super::edge::CurrentEdge;
 
 /// Backlog when the configuration leaves it open. Differs: the JVM's is 50, which makes reconnect
 /// storms slow; the kernel cuts this to its own limit.
@@ -57,7 +56,7 @@ pub struct Listener {
     /// The listening socket.
     pub socket: std::net::TcpListener,
     /// Shared by all connections.
-    pub edge: Arc<Edge>,
+    pub edge: CurrentEdge,
     /// Runtimes of the I/O threads.
     pub threads: Vec<Handle>,
     /// The TLS port?
@@ -89,15 +88,16 @@ impl Listener {
 
     fn accepted(&self, stream: TcpStream, peer: SocketAddr, turn: usize) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let limits = &self.edge.limits;
+        let edge = self.edge.get();
+        let limits = &edge.limits;
         let socket = SockRef::from(&stream);
-        if limits.total_max != 0 && self.edge.registry.len() >= limits.total_max as usize {
+        if limits.total_max != 0 && edge.registry.len() >= limits.total_max as usize {
             METRICS.connection_rejected.inc();
             tracing::warn!(target: "o.a.z.s.NIOServerCnxnFactory", "Too many connections max allowed is {}", limits.total_max);
             let _ = socket.set_linger(Some(Duration::ZERO));
             return;
         }
-        if !self.edge.registry.admit(peer.ip(), limits.per_ip_max) {
+        if !edge.registry.admit(peer.ip(), limits.per_ip_max) {
             METRICS.connection_rejected.inc();
             tracing::warn!(target: "o.a.z.s.NIOServerCnxnFactory", "Too many connections from /{} - max is {}", peer.ip(), limits.per_ip_max);
             let _ = socket.set_linger(Some(Duration::ZERO));
@@ -108,7 +108,7 @@ impl Listener {
             let _ = socket.set_tcp_keepalive(&TcpKeepalive::new());
         }
         let id = ConnId(NEXT_CONN.fetch_add(1, Ordering::Relaxed));
-        let (edge, secure) = (self.edge.clone(), self.secure);
+        let (secure, edge) = (self.secure, edge.clone());
         let Some(thread) = self.threads.get(turn) else {
             return;
         };
@@ -122,7 +122,7 @@ impl Listener {
                     }
                 });
             }
-            Err(_) => self.edge.registry.dismiss(peer.ip()),
+            Err(_) => edge.registry.dismiss(peer.ip()),
         }
     }
 }

@@ -20,7 +20,7 @@ mod op_counts;
 mod protocol;
 
 pub use conn::Conn;
-pub use edge::{Clock, Edge, EdgeLimits, FourLetterWords, WordReply};
+pub use edge::{Clock, CurrentEdge, Edge, EdgeLimits, FourLetterWords, WordReply};
 pub use info::{ConnInfo, Registry, ServerStats};
 pub use large::LargeRequests;
 pub use listener::{Listener, bind};

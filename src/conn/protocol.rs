@@ -96,6 +96,12 @@ impl Protocol {
         self.paused
     }
 
+    /// The role that served this client has ended.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Open | Stage::Connecting)
+            && !self.edge.serving.load(std::sync::atomic::Ordering::Acquire)
+    }
+
     pub(super) fn start_turn(&mut self) {
         self.now = self.edge.clock.mono_ms();
         if self.info.close_wanted.load(Relaxed) {
@@ -247,7 +253,10 @@ impl Protocol {
             return Done::Yes;
         };
         let op = OpCode::of(header.op);
-        let class = op.map_or(Class::Internal, OpCode::class);
+        let class = match op {
+            Some(OpCode::Sync) if self.edge.learner => Class::Write,
+            op => op.map_or(Class::Internal, OpCode::class),
+        };
         let must_wait = match class {
             Class::Write => !self.in_flight.is_empty() && self.edge.is_full(),
             Class::Read | Class::Connection | Class::Internal => !self.in_flight.is_empty(),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::data::Data;
 use super::event::{DiskOp, Effect, Effects, Input};
 use super::peer::{Ended, Peer, take_common};
-use crate::base::{Epoch, ServerId, Zxid};
+use crate::base::{Epoch, Zxid};
 use crate::pipeline::{self, LogOp, Now, Owner, Server, SnapshotJob};
 use crate::proto::OpCode;
 use crate::zab::leader::{ForwardedRequest, Leader, LeaderEffect, LeaderOptions};
-use crate::zab::{LinkId, Logged};
+use crate::zab::Logged;
 
 /// See the module.
 pub(super) struct Leading {
@@ -55,11 +55,6 @@ impl Leading {
     /// The epoch whose quorum has just come together.
     pub(super) fn take_ready(&mut self) -> Option<Epoch> {
         self.ready.take()
-    }
-
-    /// Learners, for those who show them.
-    pub(super) fn leader(&self) -> &Leader {
-        &self.leader
     }
 
     /// What was decided or proposed, and is not applied: it is in our log.
@@ -212,13 +207,5 @@ impl Leading {
             received_ms: now.mono_ms,
         };
         self.server_step(now, pipeline::Input::Request(request));
-    }
-
-    /// Voters and observers that are in time, and those without a vote.
-    pub(super) fn synced(&self, now_ms: i64) -> impl Iterator<Item = (LinkId, ServerId)> {
-        self.leader
-            .handlers()
-            .filter(move |h| self.leader.is_synced(h, now_ms))
-            .map(|h| (h.link, h.sid))
     }
 }

@@ -1,6 +1,6 @@
 //! What recovery rebuilds: the tree and the sessions (Apache: `ZKDatabase.loadDataBase`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::base::{Acl, SessionId, StatPersisted, Zxid};
@@ -11,6 +11,10 @@ use crate::telemetry::metrics::METRICS;
 use crate::tree::apply::apply;
 use crate::tree::snapshot::Loader;
 use crate::tree::{DataTree, TreeOptions};
+use crate::zab::{CommittedLog, Logged};
+
+/// Transactions of the replay that are kept (Apache: `commitLogCount`).
+const RECENT_MAX: usize = 500;
 
 enum Filling {
     Snapshot(Box<Loader>),
@@ -26,6 +30,9 @@ pub struct Database {
     foretold: Option<SnapshotDigest>,
     mismatches: u64,
     clock: Arc<dyn Clock>,
+    /// The transactions replayed last, and the zxid before the first of them, if any were dropped.
+    recent: VecDeque<Logged>,
+    dropped: Option<Zxid>,
     /// When this attempt began, and when its snapshot was loaded; monotonic ms.
     times: (i64, i64),
 }
@@ -42,6 +49,8 @@ impl Database {
             options,
             foretold: None,
             mismatches: 0,
+            recent: VecDeque::new(),
+            dropped: None,
         }
     }
 
@@ -49,6 +58,46 @@ impl Database {
     pub fn load_times(&self) -> (i64, i64) {
         let (began, loaded) = self.times;
         (loaded - began, self.clock.mono_ms() - loaded)
+    }
+
+    /// What a member of an ensemble keeps of the replay, to bring others up to date: the last
+    /// transactions, without a hole. The snapshot was taken at `start`.
+    pub fn take_recent(&mut self, start: Zxid, count_min: usize, bytes_max: usize) -> CommittedLog {
+        let base = self.dropped.unwrap_or(start);
+        let mut recent = CommittedLog::new(base, count_min, bytes_max);
+        for (zxid, bytes) in std::mem::take(&mut self.recent) {
+            if zxid > recent.last() {
+                recent.push(zxid, bytes);
+            }
+        }
+        recent
+    }
+
+    fn keep(&mut self, zxid: Zxid, bytes: &[u8]) {
+        if let Some((last, _)) = self.recent.back() {
+            let follows = last.next() == Some(zxid) || zxid.epoch() > last.epoch();
+            if !follows {
+                self.dropped = Some(*last);
+                self.recent.clear();
+            }
+        }
+        self.recent.push_back((zxid, bytes.into()));
+        if self.recent.len() > RECENT_MAX
+            && let Some((zxid, _)) = self.recent.pop_front()
+        {
+            self.dropped = Some(zxid);
+        }
+    }
+
+    /// The tree and the sessions as they are, for a member of an ensemble: ephemerals whose session
+    /// nobody knows go by a transaction of the leader.
+    pub fn finish_member(self, last: Zxid) -> (DataTree, BTreeMap<i64, i32>) {
+        let tree = match self.filling {
+            Filling::Tree(tree) => *tree,
+            Filling::Snapshot(loader) => loader.finish(last),
+        };
+        tree.set_loaded(last.max(tree.applied()));
+        (tree, self.sessions)
     }
 
     /// The tree and the sessions with their timeouts, ms. Ephemerals of sessions that are not in
@@ -163,7 +212,7 @@ impl Recovery for Database {
         self.filling = Filling::Tree(Box::new(DataTree::fresh(self.options)));
     }
 
-    fn txn(&mut self, entry: &Entry<'_>, _bytes: &[u8]) -> Result<(), Refused> {
+    fn txn(&mut self, entry: &Entry<'_>, bytes: &[u8]) -> Result<(), Refused> {
         match &entry.txn {
             Txn::CreateSession(t) => {
                 self.sessions.insert(entry.session().0, t.timeout);
@@ -179,6 +228,7 @@ impl Recovery for Database {
         if self.options.digest {
             self.compare(entry, digest);
         }
+        self.keep(entry.zxid(), bytes);
         Ok(())
     }
 }

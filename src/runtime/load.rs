@@ -84,7 +84,7 @@ pub(super) fn load(config: &Config, clock: &Arc<SystemClock>) -> Result<Loaded, 
     Ok(loaded)
 }
 
-fn tell(report: &Report) {
+pub(super) fn tell(report: &Report) {
     for line in &report.lines {
         match line.level {
             Level::Info => tracing::info!(target: "o.a.z.s.p.FileTxnSnapLog", "{}", line.text),

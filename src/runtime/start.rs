@@ -1,22 +1,22 @@
 //! Start order and stop order of a server (Apache: `ZooKeeperServerMain`, `QuorumPeerMain`).
 
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
+use crate::admin::view::Mode;
 use crate::admin::words::Whitelist;
 use crate::admin::{environment, process, prom_http};
 use crate::base::SessionId;
-use crate::config::{Config, ExitCode, ListenAddr, MetricsProvider, Mode};
-use crate::conn::{Clock, Edge, Listener, bind};
+use crate::config::{self, Config, ExitCode, ListenAddr, MetricsProvider};
+use crate::conn::{Clock, CurrentEdge, Edge, Listener, bind};
 use crate::pipeline::{Input, Server};
-use crate::session::{BlueThrottle, SessionTracker};
-use crate::store::os::LogWriter;
+use crate::session::SessionTracker;
+use crate::store::os::{DataDirs, LogWriter};
 use crate::telemetry::facade;
 use crate::telemetry::metrics::METRICS;
 use crate::telemetry::prometheus::{Compat, Scrape};
@@ -25,9 +25,9 @@ use super::clock::SystemClock;
 use super::load::{self, Loaded};
 use super::sequencer::Sequencer;
 use super::snap_thread::{LastSnapshot, SnapThread, purge_regularly};
-use super::view::{VERSION, View};
-use super::words::Words;
-use super::{fatal, io_threads, options, signals};
+use super::doors::{Doors, ViewCell};
+use super::view::VERSION;
+use super::{ensemble, fatal, io_threads, options, signals};
 
 /// How long a stop may take before it is enforced: scripts wait a second.
 const STOP_MAX: Duration = Duration::from_millis(800);
@@ -41,7 +41,11 @@ pub fn run(config: Config) -> ExitCode {
             ExitCode::InvalidInvocation,
         );
     }
-    match Running::start(Arc::new(config)) {
+    let config = Arc::new(config);
+    if config.mode == config::Mode::Distributed {
+        return ensemble::run(&config);
+    }
+    match Running::start(config) {
         Ok(running) => running.wait(),
         Err(code) => code,
     }
@@ -49,8 +53,10 @@ pub fn run(config: Config) -> ExitCode {
 
 /// What this version must not pretend to do.
 fn unsupported(config: &Config) -> Option<String> {
-    if config.mode == Mode::Distributed {
-        return Some("ensembles are not supported yet; configure a single server".to_owned());
+    if config.mode == config::Mode::Distributed {
+        if let Some(why) = ensemble::unsupported(config) {
+            return Some(why);
+        }
     }
     if config.listeners.secure_client.is_some() {
         return Some(
@@ -71,7 +77,7 @@ struct Running {
     edge: Arc<Edge>,
 }
 
-fn failed(what: &str, why: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
+pub(super) fn failed(what: &str, why: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
     tracing::error!(target: "o.a.z.s.ZooKeeperServerMain", "{what}: {why}");
     crate::telemetry::log::flush();
     // One write, so that it stays one line beside the log's.
@@ -139,35 +145,8 @@ impl Running {
         let (snapshots, jobs) = bounded(1);
         let (closed_tx, closed) = bounded(1);
         let (stop, stop_queue) = bounded(1);
-        let view_cell = Arc::new(OnceLock::new());
-        let edge = Arc::new(Edge {
-            tree: loaded.tree.clone(),
-            sessions,
-            authorizer,
-            inputs: inputs.clone(),
-            clock: clock.clone(),
-            words: Arc::new(Words {
-                whitelist: whitelist(config),
-                view: view_cell.clone(),
-            }),
-            registry: Arc::default(),
-            stats: Arc::default(),
-            limits: options::edge_limits(config),
-            outstanding: Arc::new(AtomicUsize::new(0)),
-            outstanding_bytes: AtomicUsize::new(0),
-            large: options::large_requests(config),
-            connect_throttle: BlueThrottle::new(&config.connection_throttle, now.mono_ms, seed)
-                .map(Mutex::new),
-            serving: AtomicBool::new(false),
-            auth_failed: AtomicUsize::new(0),
-        });
-        let view = View::new(
-            edge.clone(),
-            config.clone(),
-            loaded.dirs.clone(),
-            clock.clone(),
-        );
-        let _ = view_cell.set(Arc::new(view));
+        let doors = Doors::new(config, clock, &authorizer, &loaded.dirs, seed);
+        let edge = doors.edge(&loaded.tree, &sessions, inputs.clone(), Mode::Standalone);
         let sequencer = Sequencer {
             server,
             inputs: input_queue,
@@ -189,10 +168,8 @@ impl Running {
             last: LastSnapshot::default(),
         };
         fatal::critical_thread("Snapshot Thread", move || snap.run());
-        start_purge(config, &loaded);
-        if let Some(view) = view_cell.get() {
-            start_metrics(config, view, main.handle())?;
-        }
+        start_purge(config, &loaded.dirs);
+        start_metrics(config, &doors.view, main.handle())?;
         Ok(Self {
             stop,
             inputs,
@@ -214,7 +191,7 @@ impl Running {
         if let Some(socket) = socket {
             let listener = Listener {
                 socket,
-                edge: self.edge.clone(),
+                edge: CurrentEdge::new(self.edge.clone()),
                 threads,
                 secure: false,
             };
@@ -259,7 +236,7 @@ impl Running {
 
 /// What operators look for in the first lines of a log (Apache: `Environment.logEnv`,
 /// `ZooKeeperServer`).
-fn introduce(config: &Config) {
+pub(super) fn introduce(config: &Config) {
     for (key, value) in environment::collect(VERSION) {
         tracing::info!(target: "o.a.z.s.ZooKeeperServer", "Server environment:{key}={value}");
     }
@@ -276,7 +253,7 @@ fn introduce(config: &Config) {
     );
 }
 
-fn listen(config: &Config, addr: &ListenAddr) -> Result<std::net::TcpListener, ExitCode> {
+pub(super) fn listen(config: &Config, addr: &ListenAddr) -> Result<std::net::TcpListener, ExitCode> {
     tracing::info!(
         target: "o.a.z.s.NIOServerCnxnFactory",
         "binding to port {}/{}:{}", addr.host.as_deref().unwrap_or_default(), addr.ip, addr.port
@@ -288,14 +265,14 @@ fn listen(config: &Config, addr: &ListenAddr) -> Result<std::net::TcpListener, E
 }
 
 /// Quantiles cover the last minutes only.
-async fn rotate_metrics(clock: Arc<SystemClock>) {
+pub(super) async fn rotate_metrics(clock: Arc<SystemClock>) {
     loop {
         tokio::time::sleep(Duration::from_secs(60)).await;
         METRICS.rotate(clock.mono_ms());
     }
 }
 
-fn whitelist(config: &Config) -> Whitelist {
+pub(super) fn whitelist(config: &Config) -> Whitelist {
     let words = match config.words.all {
         true => "*".to_owned(),
         false => config.words.words.join(","),
@@ -303,12 +280,12 @@ fn whitelist(config: &Config) -> Whitelist {
     Whitelist::parse(Some(&words), config.features.read_only_mode)
 }
 
-fn start_purge(config: &Config, loaded: &Loaded) {
+pub(super) fn start_purge(config: &Config, dirs: &Arc<DataDirs>) {
     let Some(every) = config.storage.purge_interval_ms else {
         tracing::info!(target: "o.a.z.s.DatadirCleanupManager", "Purge task is not scheduled.");
         return;
     };
-    let dirs = loaded.dirs.clone();
+    let dirs = dirs.clone();
     let retain = config.storage.purge_retain_count as usize;
     let length_max = options::length_max(config);
     fatal::critical_thread("PurgeTask", move || {
@@ -317,7 +294,7 @@ fn start_purge(config: &Config, loaded: &Loaded) {
 }
 
 /// The Prometheus endpoint, when its provider is configured.
-fn start_metrics(config: &Config, view: &Arc<View>, on: &Handle) -> Result<(), ExitCode> {
+pub(super) fn start_metrics(config: &Config, view: &ViewCell, on: &Handle) -> Result<(), ExitCode> {
     if config.metrics.provider != MetricsProvider::Prometheus {
         return Ok(());
     }
@@ -332,6 +309,9 @@ fn start_metrics(config: &Config, view: &Arc<View>, on: &Handle) -> Result<(), E
     })?;
     let (view, with_process) = (view.clone(), config.metrics.export_process_info);
     let render: prom_http::Render = Arc::new(move |names: &[String]| {
+        let Some(view) = view.read().clone() else {
+            return String::new();
+        };
         METRICS.rotate(view.clock.mono_ms());
         let process = with_process.then(|| process::read(VERSION));
         Scrape {
@@ -352,7 +332,7 @@ fn start_metrics(config: &Config, view: &Arc<View>, on: &Handle) -> Result<(), E
 }
 
 /// As the JVM does: descriptors are what connections are made of.
-fn raise_descriptor_limit() {
+pub(super) fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

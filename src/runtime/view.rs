@@ -47,6 +47,7 @@ pub struct View {
     pub clock: Arc<SystemClock>,
     /// Start of serving, monotonic ms.
     pub started_ms: i64,
+    mode: Mode,
     trace_mask: AtomicI64,
 }
 
@@ -57,6 +58,7 @@ impl View {
         config: Arc<Config>,
         dirs: Arc<DataDirs>,
         clock: Arc<SystemClock>,
+        mode: Mode,
     ) -> Self {
         let started_ms = clock.mono_ms();
         let trace_mask = AtomicI64::new(TRACE_MASK);
@@ -66,6 +68,7 @@ impl View {
             dirs,
             clock,
             started_ms,
+            mode,
             trace_mask,
         }
     }
@@ -168,11 +171,17 @@ impl ServerView for View {
     }
 
     fn mode(&self) -> Mode {
-        Mode::Standalone
+        self.mode
     }
 
     fn peer_state(&self) -> Option<String> {
-        None
+        let state = match self.mode {
+            Mode::Standalone | Mode::ReadOnly => return None,
+            Mode::Leader => "leading - broadcast",
+            Mode::Follower => "following - broadcast",
+            Mode::Observer => "observing - broadcast",
+        };
+        Some(state.to_owned())
     }
 
     fn observer_master_id(&self) -> Option<ServerId> {

@@ -109,6 +109,7 @@ impl World {
             outstanding: Arc::default(),
             outstanding_bytes: Default::default(),
             serving: AtomicBool::new(true),
+            learner: false,
             auth_failed: Default::default(),
         });
         Self {
