@@ -96,6 +96,9 @@ impl QuorumNet {
     /// # Errors
     /// When the quorum port cannot be opened.
     pub(super) fn carry_out(&mut self, effect: Effect) -> io::Result<()> {
+        // The mesh starts its tasks on the runtime it is called on.
+        let handle = self.handle.clone();
+        let _on = handle.enter();
         match effect {
             Effect::Notify(to, n) => self.mesh.send(to, n.encode()),
             Effect::ConnectAll => self.mesh.connect_all(),
