@@ -52,21 +52,15 @@ class Implementation:
     def __init__(self, name):
         from runner import server_command
 
-        self.name, self.environment = name, {}
-        if name.startswith("apache-"):
-            self.environment["ZK_VERSION"] = name[len("apache-") :]
-            name = "apache"
-        self.apache = name == "apache"
-        self.command = server_command(name)
+        self.name, self.command = name, server_command(name)
+        self.apache = name.split("-")[0] == "apache"
+        # 3.5 has no digests and fewer metrics
+        self.old = name.startswith("apache-3.5")
+        self.environment = {}
         if self.apache:
             self.environment["ZK_JVM_OPTS"] = (
                 "-Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
             )
-
-    @property
-    def old(self):
-        """3.5: no digests and fewer metrics."""
-        return self.environment.get("ZK_VERSION", "").startswith("3.5")
 
 
 class Member:

@@ -42,6 +42,7 @@ class Net:
     def __init__(self):
         self.changed = threading.Condition()
         self.held, self.refused, self.delays = set(), set(), {}
+        self.traps, self.chopped = {}, False
         self.ports, self.live = {}, set()
         self.closed = False
         self.selector = selectors.DefaultSelector()
@@ -89,10 +90,23 @@ class Net:
 
     # --- faults -------------------------------------------------------------------------
 
-    def hold(self, pairs):
-        """Nothing sent over these links arrives until they are healed."""
+    def hold(self, pairs, kind=None):
+        """Nothing sent over these links (to this kind of port) arrives until they are healed."""
         with self.changed:
-            self.held.update(pairs)
+            self.held.update(pairs if kind is None else [p + (kind,) for p in pairs])
+
+    def trap(self, pair, marker):
+        """The link lets these bytes through and is held from right behind them on."""
+        with self.changed:
+            self.traps[pair] = marker
+
+    def trapped(self, pair):
+        """Whether the bytes have passed."""
+        return pair not in self.traps and pair in self.held
+
+    def chop(self):
+        """What goes to quorum ports and back arrives in pieces of a few bytes."""
+        self.chopped = True
 
     def refuse(self, pairs):
         """Connections between these members are reset, and new ones too."""
@@ -118,18 +132,23 @@ class Net:
         """No fault any more."""
         with self.changed:
             self.held.clear()
+            self.traps.clear()
+            self.chopped = False
             self.refused.clear()
             self.delays.clear()
             self.changed.notify_all()
 
-    def wait_open(self, pairs, give_up):
+    def wait_open(self, pairs, kind, give_up):
         """Waits until none of the links is held; False when `give_up()` or at the end."""
+        waited = False
         with self.changed:
-            while any(p in self.held for p in pairs):
+            while any(p in self.held or p + (kind,) in self.held for p in pairs):
+                waited = True
                 if self.closed or give_up():
                     return False
                 self.changed.wait(0.1)
-        return not (self.closed or give_up())
+        # without a wait even one that has been closed again goes on: election pokes are like that
+        return not (self.closed or waited and give_up())
 
 
 class _Connection:
@@ -164,7 +183,7 @@ class _Connection:
 
     def run(self):
         pair, back = (self.source, self.target), (self.target, self.source)
-        if not self.net.wait_open((pair, back), self._gone):
+        if not self.net.wait_open((pair, back), self.kind, self._gone):
             return self.end()
         try:
             self.server = socket.create_connection(("127.0.0.1", self.to), 5)
@@ -194,18 +213,42 @@ class _Connection:
             channel.put((time.monotonic(), b""))
 
     def _write(self, pair, sock, channel):
+        passed = b""
         try:
             while not self.over:
                 at, data = channel.get()
                 delay = self.net.delays.get(pair, 0)
                 while not self.over and time.monotonic() < at + delay:
                     time.sleep(min(0.01, max(0.0, at + delay - time.monotonic())))
-                if not self.net.wait_open((pair,), lambda: self.over) or not data:
+                if not self._open(pair) or not data:
                     break
-                sock.sendall(data)
+                marker = self.net.traps.get(pair)
+                if marker is not None:
+                    at = (passed + data).find(marker)
+                    cut = at + len(marker) - len(passed)
+                    if at >= 0 and cut > 0:
+                        self._send(sock, data[:cut])
+                        data = data[cut:]
+                        with self.net.changed:
+                            self.net.held.add(pair)
+                            self.net.traps.pop(pair, None)
+                        if not self._open(pair):
+                            break
+                    passed = (passed + data)[-len(marker) :]
+                self._send(sock, data)
         except OSError:
             pass
         self.end()
+
+    def _open(self, pair):
+        return self.net.wait_open((pair,), self.kind, lambda: self.over)
+
+    def _send(self, sock, data):
+        if not (self.net.chopped and self.kind == QUORUM):
+            return sock.sendall(data)
+        for start in range(0, len(data), 7):
+            sock.sendall(data[start : start + 3])
+            sock.sendall(data[start + 3 : start + 7])
 
     def _rewrite(self, sock):
         """The initial message of the election port, with the address that leads through us."""
