@@ -19,7 +19,7 @@ TICK = 500
 # Beside what every member has; a start on a busy machine must not run into initLimit.
 CONFIG = {
     "tickTime": str(TICK),
-    "initLimit": "40",
+    "initLimit": "20",
     "syncLimit": "6",
     "maxSessionTimeout": "60000",
     "clientPortAddress": "127.0.0.1",
@@ -295,7 +295,7 @@ class Ensemble:
             return None
 
         try:
-            return until("one leader and all serving", settled, limit)
+            return until("one leader and all serving", settled, limit, 0.1)
         except AssertionError as e:
             raise AssertionError("%s: modes %s" % (e, self.last_modes)) from None
 

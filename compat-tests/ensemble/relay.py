@@ -20,6 +20,7 @@ import time
 QUORUM, ELECTION = "quorum", "election"
 CHUNK = 1 << 16
 QUEUED = 256
+PATIENCE = 1.0
 
 
 def reset(sock):
@@ -186,8 +187,7 @@ class _Connection:
         if not self.net.wait_open((pair, back), self.kind, self._gone):
             return self.end()
         try:
-            self.server = socket.create_connection(("127.0.0.1", self.to), 5)
-            self.server.settimeout(None)
+            self.server = self._connect()
             for sock in (self.client, self.server):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
@@ -199,6 +199,21 @@ class _Connection:
             channel = queue.Queue(QUEUED)
             threading.Thread(target=self._read, args=(args[1], channel, args[3]), daemon=True).start()
             threading.Thread(target=self._write, args=(args[0], args[2], channel), daemon=True).start()
+
+    def _connect(self):
+        """To the target. Nobody listening is no refusal at once, as the connecting side has been
+        told already that it is connected: a follower would not try again, where it has five
+        tries for a leader that is about to listen."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                server = socket.create_connection(("127.0.0.1", self.to), 5)
+                server.settimeout(None)
+                return server
+            except ConnectionRefusedError:
+                if self.over or self.net.closed or time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
 
     def _read(self, sock, channel, first):
         try:
