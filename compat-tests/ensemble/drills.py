@@ -289,7 +289,7 @@ class Drills:
             session.sync("/")
             net = ensemble.net
             for pair in traps:
-                net.trap(pair, MARK)
+                net.trap(pair, MARK, whole=True)
             net.hold(held)
             slot = session.send(wire.SET_DATA, set_body("/one", MARK))
             for pair in traps:

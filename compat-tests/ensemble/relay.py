@@ -96,10 +96,11 @@ class Net:
         with self.changed:
             self.held.update(pairs if kind is None else [p + (kind,) for p in pairs])
 
-    def trap(self, pair, marker):
-        """The link lets these bytes through and is held from right behind them on."""
+    def trap(self, pair, marker, whole=False):
+        """The link lets these bytes through and is held from right behind them on; with `whole`
+        from behind what came together with them, for a packet that goes on behind them."""
         with self.changed:
-            self.traps[pair] = marker
+            self.traps[pair] = (marker, whole)
 
     def trapped(self, pair):
         """Whether the bytes have passed."""
@@ -237,10 +238,11 @@ class _Connection:
                     time.sleep(min(0.01, max(0.0, at + delay - time.monotonic())))
                 if not self._open(pair) or not data:
                     break
-                marker = self.net.traps.get(pair)
-                if marker is not None:
+                trap = self.net.traps.get(pair)
+                if trap is not None:
+                    marker, whole = trap
                     at = (passed + data).find(marker)
-                    cut = at + len(marker) - len(passed)
+                    cut = len(data) if whole else at + len(marker) - len(passed)
                     if at >= 0 and cut > 0:
                         self._send(sock, data[:cut])
                         data = data[cut:]

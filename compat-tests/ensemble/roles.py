@@ -23,7 +23,8 @@ def layouts(ctx):
     yield "observer", {1: other, 2: other, 3: other, 4: (under, OBSERVER)}, 3, (4,)
     yield "leader", {1: other, 2: other, 3: under, 4: (other, OBSERVER)}, 3, (1, 4)
     if not ctx.options.long:
-        yield "leader of older", {1: "apache-3.8.4", 2: "apache-3.5.10", 3: under}, 3, (1, 2)
+        older = {1: "apache-3.8.4", 2: "apache-3.5.10", 3: under, 4: ("apache-3.8.4", OBSERVER)}
+        yield "leader of older", older, 3, (2, 4)
         return
     for old in ("apache-3.8.4", "apache-3.5.10"):
         yield "follower of " + old, {1: old, 2: under, 3: old, 4: (old, OBSERVER)}, 3, (2,)
