@@ -315,7 +315,7 @@ class Load:
         self.wrong, self.stopping = [], threading.Event()
         self.lock = threading.Lock()
         self.registers, self.given, self.values = [], 0, 0
-        self.suspects = []
+        self.suspects, self.nodes = [], None
         self.last_ack, self.gap, self.total = None, 0.0, 0
         first = self.session("setup")
         first.ensure(ROOT)
@@ -410,7 +410,7 @@ class Load:
         try:
             self.fail_early()
             self.ensemble.settle()
-            nodes = self.ensemble.same_trees()
+            nodes = self.nodes = self.ensemble.same_trees()
             for worker in self.workers:
                 worker.check(nodes)
             checked = self._histories()
