@@ -11,9 +11,10 @@ import socket
 import time
 
 import wire
-from ensemble.load import checked
+from ensemble import linear
+from ensemble.load import Load, checked
 from ensemble.members import OBSERVER, SILENCE, Ensemble, until
-from ensemble.session import NotSent, Session, Unknown, set_body
+from ensemble.session import Error, NotSent, Session, Unknown, set_body
 
 MARK = b"the-write-in-question"
 
@@ -40,6 +41,37 @@ class Drills:
                 ensemble.net.heal()
                 ensemble.settle()
             self.note = load.summary
+
+    def checkers_notice(self):
+        """Broken promises, made by a stranger who changes what is the load's."""
+        linear.selftest()
+        with self.ensemble() as ensemble:
+            ensemble.start()
+            load = Load(ensemble)
+            with load, contextlib.closing(Session(ensemble.client_ports())) as stranger:
+                load.goes_on(100)
+                for name in stranger.children("/load/eph"):
+                    with contextlib.suppress(Error):
+                        stranger.delete("/load/eph/" + name)
+                stranger.delete("/load/seq/" + sorted(stranger.children("/load/seq"))[0])
+
+                def noticed():
+                    # the worker's next write may come before its next read
+                    stranger.set("/load/registers0", b"-7")
+                    return len(load.wrong) >= 3
+
+                until("the workers' objection", noticed, 30, 0.001)
+            nodes, objections = ensemble.same_trees(), 0
+            for worker in load.workers:
+                try:
+                    worker.check(nodes)
+                except AssertionError:
+                    objections += 1
+            load.abandon()
+            text = " ".join(load.wrong)
+            assert "registers0" in text and "while its session lives" in text, text
+            assert objections >= 2, "only %d at the end" % objections
+            return "%d while it ran, %d at the end" % (len(load.wrong), objections)
 
     # --- processes ----------------------------------------------------------------------
 
@@ -531,7 +563,7 @@ def _bother(port, rng):
 
 
 SHORT = [
-    "kill leader", "kill all", "stop leader", "leader cut off", "leader does not hear follower",
+    "checkers notice", "kill leader", "kill all", "stop leader", "leader cut off", "leader does not hear follower",
     "proposed to one", "committed unsaid", "moved session", "learner dies in snapshot", "strangers",
 ]
 ALL = SHORT + [
