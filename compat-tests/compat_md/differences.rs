@@ -44,6 +44,13 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "they stay; only creating new ones needs the flag",
     ),
     (
+        "recovery",
+        "`emulate353TTLNodes` reads any negative owner as a TTL of 3.5.3 (its low 40 bits); new TTL \
+         nodes get today's layout all the same",
+        "takes such an owner for a session, as Apache does without the flag, and warns: only the \
+         beta 3.5.3 wrote it, and sessions of servers with ids from 128 on look the same",
+    ),
+    (
         "snapshots",
         "written under their final name and not synced",
         "written aside, synced, renamed, directory synced",
