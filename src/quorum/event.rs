@@ -42,7 +42,7 @@ pub enum Input {
     Logged(Zxid),
     /// [`DiskOp::Flush`] is done.
     Flushed,
-    /// [`DiskOp::Truncate`] is done: the database as the disk has it now.
+    /// [`DiskOp::Truncate`] is done, or could not be: the database as the disk has it now.
     Truncated(Zxid, Box<Data>),
     /// [`DiskOp::Reload`] is done.
     Reloaded(Box<Data>),
@@ -67,11 +67,15 @@ pub enum DiskOp {
     EnterEpoch(Epoch),
     /// Say [`Input::Flushed`] when everything before is durable.
     Flush,
-    /// Cut log and snapshots behind this zxid, and load the database again.
+    /// Cut log and snapshots behind this zxid, and load the database again. If no snapshot and log
+    /// lead exactly there (of counter 0: to the last one before), nothing may be cut, and the
+    /// database is loaded as it is.
     Truncate(Zxid),
     /// Load the database again.
     Reload,
-    /// Drop everything that is newer than this zxid, then write this snapshot, durably.
+    /// Write this snapshot, durably, in the place of everything there is: no older snapshot and no
+    /// log may be used again, also those that end before it, since what they hold need never have
+    /// been decided.
     SaveSnapshot(Zxid, SnapshotJob),
     /// Read what is behind `from`, which must be there, up to `upto`. Not in order with the others.
     ReadLog {

@@ -96,6 +96,10 @@ impl Leading {
             Input::SnapshotDone => self.server_step(now, pipeline::Input::SnapshotDone),
             Input::Tick => {
                 self.leader.tick(ms);
+                // One that steps down proposes no more.
+                if let Some(ended) = self.settle(data, now, out) {
+                    return Some(ended);
+                }
                 self.server_step(now, pipeline::Input::Tick);
             }
             _ => {}
@@ -184,8 +188,10 @@ impl Leading {
     }
 
     fn commit(&mut self, data: &mut Data, now: Now, zxid: Zxid) {
-        for (zxid, bytes) in self.leader.committed_after(data.recent.last()) {
-            data.note(zxid, &bytes);
+        // More may be decided than our own log holds: it is not applied yet.
+        let decided = self.leader.committed_after(data.recent.last());
+        for (zxid, bytes) in decided.iter().take_while(|(z, _)| *z <= zxid) {
+            data.note(*zxid, bytes);
         }
         self.server_step(now, pipeline::Input::Durable(zxid));
     }

@@ -29,7 +29,8 @@ pub(super) struct Learning {
 }
 
 impl Learning {
-    pub(super) fn new(peer: &Peer, link: LinkId, observes: bool, now: Now) -> Self {
+    /// `whole`: the leader's whole state is needed.
+    pub(super) fn new(peer: &Peer, link: LinkId, observes: bool, whole: bool, now: Now) -> Self {
         let kind = match observes {
             true => LearnerKind::Observer,
             false => LearnerKind::Follower,
@@ -43,6 +44,7 @@ impl Learning {
                 init_limit: peer.options.init_limit,
                 sync_limit: peer.options.sync_limit,
                 config_version: peer.options.members.committed().version,
+                whole,
             },
             history: peer.history,
             connect_deadline_ms: now.mono_ms + peer.options.connect_limit_ms,
@@ -234,6 +236,7 @@ impl Learning {
                 self.server_step(now, pipeline::Input::Revalidated(session, valid));
             }
             LearnerEffect::Ping(zxid) => self.answer_ping(now, zxid),
+            LearnerEffect::StartOver => return Some(Ended::Again),
             LearnerEffect::Leave(why) => return Some(Ended::Left(why)),
             LearnerEffect::Fatal(code, why) => return Some(Ended::Fatal(code, why)),
         }

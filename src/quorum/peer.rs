@@ -145,6 +145,8 @@ impl Peer {
                 self.election.tick(now.mono_ms, &mut self.votes);
                 self.role(now, Input::Tick, out);
             }
+            // Of a role that is over.
+            Input::Client(instance, _) if instance != self.instance => {}
             other => self.role(now, other, out),
         }
         self.count_votes(now, out);
@@ -161,6 +163,7 @@ impl Peer {
         match ended {
             None => {}
             Some(Ended::Left(why)) => self.leave(why, out),
+            Some(Ended::Again) => self.start_over(now, out),
             Some(Ended::Fatal(code, why)) => {
                 self.phase = Phase::Ended;
                 out.net.push(Effect::StopServing);
@@ -324,11 +327,26 @@ impl Peer {
             self.phase = Phase::Leading(Box::new(role));
             self.role(now, Input::Tick, out);
         } else {
-            let link = self.new_link();
-            out.net.push(Effect::ConnectLeader(link, vote.leader));
-            let role = Learning::new(self, link, state == ServerState::Observing, now);
-            self.phase = Phase::Learning(Box::new(role));
+            self.learn(vote.leader, state == ServerState::Observing, false, now, out);
         }
+    }
+
+    fn learn(&mut self, leader: ServerId, observes: bool, whole: bool, now: Now, out: &mut Effects) {
+        let link = self.new_link();
+        out.net.push(Effect::ConnectLeader(link, leader));
+        let role = Learning::new(self, link, observes, whole, now);
+        self.phase = Phase::Learning(Box::new(role));
+    }
+
+    /// Connects to the same leader again, for its snapshot. An election in between could fail: the
+    /// leader may need us before anybody else follows it.
+    fn start_over(&mut self, now: Now, out: &mut Effects) {
+        let (Phase::Learning(role), Some(vote)) = (&self.phase, self.election.current_vote()) else {
+            return;
+        };
+        let observes = role.observes();
+        out.net.push(Effect::DropLeader(role.link));
+        self.learn(vote.leader, observes, true, now, out);
     }
 
     /// An id for a link to a leader; the runtime numbers the links that learners open.
@@ -358,6 +376,8 @@ impl Peer {
 /// How a role ended.
 pub(super) enum Ended {
     Left(&'static str),
+    /// Connect to the leader again and take everything from it.
+    Again,
     Fatal(i32, &'static str),
 }
 

@@ -56,6 +56,8 @@ pub struct Handler {
     pub deadline_ms: i64,
     /// The last proposal it acknowledged.
     pub last_acked: Zxid,
+    /// When it had taken over our history, monotonic ms.
+    pub(super) since_ms: i64,
     pub(super) stage: Stage,
     /// Commits held back until UPTODATE is sent: Apache up to 3.9.2 dies of one that comes between
     /// NEWLEADER and UPTODATE (ZOOKEEPER-4394).
@@ -73,6 +75,7 @@ impl Handler {
             promise: false,
             deadline_ms,
             last_acked: Zxid::ZERO,
+            since_ms: deadline_ms,
             stage: Stage::Hello,
             held: VecDeque::new(),
         }

@@ -380,14 +380,20 @@ impl Leader {
 
     fn ping_all(&mut self, now: i64) {
         let limit = self.sync_ms();
-        let late: Vec<_> = self
-            .handlers
-            .values()
-            .filter(|h| h.is_acked() && self.proposals.waits_for(h.sid, now - limit))
-            .map(|h| h.link)
-            .collect();
+        // Who has just joined had no time yet to log what was outstanding, and observers log at
+        // their leisure.
+        let lags = |h: &&Handler| {
+            let old = now - h.since_ms > limit && self.proposals.waits_for(h.sid, now - limit);
+            h.kind == LearnerKind::Follower && h.is_acked() && old
+        };
+        let late: Vec<_> = self.handlers.values().filter(lags).map(|h| h.link).collect();
         for link in late {
             self.close(link, "it logs its proposals too slowly");
+        }
+        let silent = self.handlers.values().filter(|h| now > h.deadline_ms);
+        let silent: Vec<_> = silent.map(|h| h.link).collect();
+        for link in silent {
+            self.close(link, "nothing was heard of it in time");
         }
         let ping = QuorumPacket::new(PacketType::Ping, self.proposals.last());
         let links: Vec<_> = self.handlers.values().filter(|h| h.forwards()).collect();

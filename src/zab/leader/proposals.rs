@@ -82,6 +82,11 @@ impl Proposals {
         true
     }
 
+    /// `server` may have lost what it acknowledged.
+    pub(super) fn forget(&mut self, server: ServerId) {
+        self.acked.remove(&server);
+    }
+
     /// The next proposal that its quorum has.
     pub(super) fn take_decided(&mut self) -> Option<Logged> {
         let head = self.outstanding.front()?;

@@ -182,12 +182,21 @@ impl Leader {
 
     /// A learner has our history on its disk.
     pub(super) fn newleader_acked(&mut self, now: i64, link: LinkId) {
-        if let Some(h) = self.handlers.get_mut(&link) {
-            h.stage = Stage::Acked;
-            h.deadline_ms = now + self.options.sync_limit * self.options.tick_ms;
+        let Some(h) = self.handlers.get_mut(&link) else {
+            return;
+        };
+        h.stage = Stage::Acked;
+        h.since_ms = now;
+        // It keeps the time it was given until UPTODATE: before that it does not answer.
+        let (sid, early) = (h.sid, h.last_acked);
+        if h.kind == LearnerKind::Follower && early.epoch() == self.epoch {
+            self.proposals.ack(sid, early);
         }
         match self.phase {
-            Phase::Active => self.up_to_date(link),
+            Phase::Active => {
+                self.up_to_date(now, link);
+                self.decide();
+            }
             _ => self.try_serve(now),
         }
     }
@@ -213,15 +222,18 @@ impl Leader {
         let done = self.handlers.values().filter(|h| h.is_acked());
         let links: Vec<_> = done.map(|h| h.link).collect();
         for link in links {
-            self.up_to_date(link);
+            self.up_to_date(now, link);
         }
     }
 
-    fn up_to_date(&mut self, link: LinkId) {
+    fn up_to_date(&mut self, now: i64, link: LinkId) {
+        let limit = self.sync_ms();
         let Some(h) = self.handlers.get_mut(&link).filter(|h| h.stage == Stage::Acked) else {
             return;
         };
         h.stage = Stage::UpToDate;
+        h.deadline_ms = now + limit;
+        h.since_ms = now;
         let held = std::mem::take(&mut h.held);
         self.send(link, QuorumPacket::new(PacketType::UpToDate, Zxid(-1)));
         for zxid in held {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::handler::{LearnerKind, Stage};
 use super::{Leader, LeaderEffect, Phase};
-use crate::base::Zxid;
+use crate::base::{ServerId, Zxid};
 use crate::proto::quorum::{PacketType, QuorumPacket};
 use crate::zab::committed_log::Plan;
 use crate::zab::link::{LinkId, Logged};
@@ -44,10 +44,15 @@ impl Leader {
         };
         // The committed log went on meanwhile, and may have dropped its oldest entries.
         let plan = match found {
-            Some(mut lacks) if lacks.last().map_or(h.last, |(z, _)| *z) >= self.cache.base() => {
+            Some(mut lacks) if is_whole(h.last, &lacks) => {
                 let end = lacks.last().map_or(h.last, |(z, _)| *z);
-                lacks.extend(self.cache.after(end));
-                Plan::Diff(lacks)
+                match end >= self.cache.base() {
+                    true => {
+                        lacks.extend(self.cache.after(end));
+                        Plan::Diff(lacks)
+                    }
+                    false => Plan::Snap,
+                }
             }
             _ => Plan::Snap,
         };
@@ -65,6 +70,8 @@ impl Leader {
             Plan::Trunc(..) => "TRUNC",
             Plan::Older | Plan::Snap => "SNAP",
         };
+        // What it logged of our epoch before it may have cut off: it acknowledges again.
+        self.proposals.forget(ServerId(sid));
         tracing::info!(
             target: "o.a.z.s.q.LearnerHandler",
             "Synchronizing with Learner sid: {sid} maxCommittedLog={last} minCommittedLog={} lastProcessedZxid={} peerLastZxid={peer}: {how}",
@@ -164,10 +171,19 @@ impl Leader {
         if h.kind == LearnerKind::Observer || !h.forwards() {
             return;
         }
-        h.last_acked = zxid;
         let sid = h.sid;
         if zxid.epoch() != self.epoch {
             return;
+        }
+        h.last_acked = zxid;
+        // Apache's followers up to 3.9.1 may say so before they acknowledge NEWLEADER
+        // (ZOOKEEPER-4685). It counts once they have: before, their epoch may be the old one, and
+        // a transaction that only servers of an old epoch hold does not survive an election.
+        if !h.is_acked() {
+            return match zxid > self.proposals.last() {
+                true => self.close(link, "it acknowledged what was never proposed"),
+                false => {}
+            };
         }
         if !self.proposals.ack(sid, zxid) {
             return self.close(link, "it acknowledged what was never proposed");
@@ -176,7 +192,7 @@ impl Leader {
     }
 
     /// Commits what a quorum has logged.
-    fn decide(&mut self) {
+    pub(super) fn decide(&mut self) {
         while let Some((zxid, bytes)) = self.proposals.take_decided() {
             self.cache.push(zxid, bytes.clone());
             self.tell_committed(zxid, &bytes);
@@ -212,4 +228,15 @@ impl Leader {
             self.out.push(LeaderEffect::Send(h.link, packet));
         }
     }
+}
+
+/// True when `lacks` follows `last` without a hole. A log may hold a stale end below a later
+/// snapshot (ZOOKEEPER-2418, 2846).
+fn is_whole(last: Zxid, lacks: &[Logged]) -> bool {
+    let mut before = last;
+    lacks.iter().all(|(zxid, _)| {
+        let last = std::mem::replace(&mut before, *zxid);
+        let opens = zxid.epoch() > last.epoch() && zxid.counter() == 1;
+        opens || last.next() == Some(*zxid)
+    })
 }

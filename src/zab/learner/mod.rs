@@ -52,6 +52,8 @@ pub enum LearnerEffect {
     Revalidated(SessionId, bool),
     /// Send the sessions that showed life, with [`Learner::ping`].
     Ping(Zxid),
+    /// The log cannot be cut as the leader wants: connect to it again, and ask for everything.
+    StartOver,
     /// Back to election.
     Leave(&'static str),
     /// The histories cannot be reconciled: end the process with this exit code.
@@ -107,6 +109,8 @@ pub struct LearnerOptions {
     pub sync_limit: i64,
     /// Version of the configuration we know.
     pub config_version: i64,
+    /// Ask a leader that has our promise for a snapshot.
+    pub whole: bool,
 }
 
 /// A decision that waits for our own log.
@@ -139,6 +143,8 @@ pub struct Learner {
     /// A snapshot must be written before NEWLEADER is acknowledged; until then transactions go to
     /// the database alone.
     direct: bool,
+    /// The log is being cut.
+    cutting: bool,
     /// Packets that came while a completion was awaited.
     waiting: VecDeque<QuorumPacket>,
     out: Vec<LearnerEffect>,
@@ -158,6 +164,7 @@ impl Learner {
             last_queued: Zxid::ZERO,
             decided: VecDeque::new(),
             direct: false,
+            cutting: false,
             waiting: VecDeque::new(),
             out: Vec::new(),
             options,
@@ -194,10 +201,11 @@ impl Learner {
         logged.cloned().collect()
     }
 
-    /// True while the database holds a leader's state that our disk does not have: it must not be
-    /// used again when this role ends (ZOOKEEPER-3642, 5094).
+    /// True while the database and our disk differ: it holds a leader's state that is not saved, or
+    /// the log is being cut under it. It must not be used again when this role ends
+    /// (ZOOKEEPER-3642, 5094).
     pub fn is_unsaved(&self) -> bool {
-        self.direct
+        self.direct || self.cutting
     }
 
     /// When [`Learner::tick`] is due.
@@ -271,7 +279,11 @@ impl Learner {
             return self.leave("Leaders epoch is less than accepted epoch");
         }
         if self.epoch == self.history.accepted {
-            // Promised before: it does not count a second time.
+            // Promised before: it does not count a second time, and so the zxid is free to say what
+            // we need.
+            if self.options.whole {
+                self.history.last = Zxid(-1);
+            }
             return self.ack_epoch(-1);
         }
         self.phase = Phase::Accepting;

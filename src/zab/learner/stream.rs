@@ -45,16 +45,7 @@ impl Learner {
 
     /// COMMIT must name the oldest proposal that no COMMIT has named yet.
     fn committed(&mut self, zxid: Zxid) {
-        let named = self
-            .decided
-            .iter()
-            .rev()
-            .find_map(|d| match d {
-                Decided::Commit(z) => Some(*z),
-                Decided::Sync => None,
-            })
-            .unwrap_or(Zxid(-1));
-        match self.pending.get(self.behind(named)) {
+        match self.pending.get(self.behind(self.named())) {
             Some((z, _)) if *z == zxid => {
                 self.decided.push_back(Decided::Commit(zxid));
                 self.settle();
@@ -63,6 +54,15 @@ impl Learner {
             // Apache warns and goes on, and so loses a transaction.
             None => self.leave("a commit of something never proposed"),
         }
+    }
+
+    /// The last proposal that a COMMIT named and that is not applied; -1 when there is none.
+    pub(super) fn named(&self) -> Zxid {
+        let last = self.decided.iter().rev().find_map(|d| match d {
+            Decided::Commit(z) => Some(*z),
+            Decided::Sync => None,
+        });
+        last.unwrap_or(Zxid(-1))
     }
 
     /// Acknowledges, one by one and in order, what is durable.

@@ -15,6 +15,7 @@ impl Learner {
             }
             PacketType::Trunc => {
                 self.phase = Phase::Truncating;
+                self.cutting = true;
                 self.out.push(LearnerEffect::Truncate(packet.zxid));
             }
             _ => self.fatal(13, "Got unexpected packet from leader"),
@@ -42,17 +43,21 @@ impl Learner {
         self.acked = zxid;
     }
 
-    /// The log is cut; `last` is the last transaction there now. A cut that ends elsewhere than the
-    /// leader meant would leave a hole: we come again and tell the truth.
+    /// `last` is the last transaction on disk now. Where a snapshot hides the place of the cut the
+    /// log stays as it was: cut further, it would be older than our epoch says it is, and could win
+    /// an election with that. The leader's snapshot takes its place.
     pub fn truncated(&mut self, now: i64, wanted: Zxid, last: Zxid) {
         if self.phase != Phase::Truncating {
             return;
         }
+        self.cutting = false;
         self.base(last);
         self.last_queued = last;
         // Nobody has a transaction of counter 0: a cut there means the end of the epoch before.
-        if last != wanted && wanted.counter() != 0 {
-            return self.leave("the log does not hold the zxid it was to be cut at");
+        if last != wanted && (wanted.counter() != 0 || last > wanted) {
+            self.phase = Phase::Ended;
+            self.out.push(LearnerEffect::StartOver);
+            return;
         }
         self.phase = Phase::Syncing;
         self.work(now);
@@ -107,7 +112,13 @@ impl Learner {
 
     fn committed_early(&mut self, zxid: Zxid) {
         if !self.direct {
-            self.decided.push_back(Decided::Commit(zxid));
+            // Nothing of it is in our log yet: it is settled when it is.
+            match self.pending.get(self.behind(self.named())) {
+                Some((head, _)) if *head == zxid => {
+                    self.decided.push_back(Decided::Commit(zxid));
+                }
+                _ => self.leave("a commit of something else than the oldest proposal"),
+            }
             return;
         }
         match self.pending.pop_front() {
