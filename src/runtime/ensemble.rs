@@ -120,6 +120,7 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
         inputs: input_queue,
         own: inputs,
         clients: never(),
+        instance: 0,
         snap_inputs,
         snapshots,
         clock: clock.clone(),
@@ -212,6 +213,8 @@ struct Member {
     /// From the clients of the role that serves; a new one with each role, so that nothing of an
     /// earlier role is ever heard.
     clients: Receiver<pipeline::Input>,
+    /// The number of that role.
+    instance: u64,
     snap_inputs: Receiver<pipeline::Input>,
     snapshots: Sender<SnapshotJob>,
     clock: Arc<SystemClock>,
@@ -263,14 +266,14 @@ impl Member {
         let timeout = due.saturating_duration_since(Instant::now());
         select! {
             recv(self.inputs) -> input => input.ok(),
-            recv(self.clients) -> input => input.ok().map(|i| Input::Client(0, i)),
+            recv(self.clients) -> input => input.ok().map(|i| Input::Client(self.instance, i)),
             recv(self.snap_inputs) -> input => input.ok().map(|_| Input::SnapshotDone),
             default(timeout) => None,
         }
     }
 
     fn try_next(&self) -> Option<Input> {
-        let client = || self.clients.try_recv().ok().map(|i| Input::Client(0, i));
+        let client = || self.clients.try_recv().ok().map(|i| Input::Client(self.instance, i));
         self.inputs.try_recv().ok().or_else(client)
     }
 
@@ -353,6 +356,7 @@ impl Member {
             .doors
             .edge(&serving.tree, &serving.sessions, to, mode);
         self.clients = clients;
+        self.instance = serving.instance;
         edge.serving.store(serving.clients, Ordering::Release);
         self.edge.set(edge);
         tracing::info!(

@@ -144,7 +144,12 @@ impl QuorumDisk {
             DiskOp::Flush => Some(Input::Flushed),
             DiskOp::Truncate(zxid) => {
                 self.close_log()?;
-                self.cut(zxid)?;
+                // Somewhere else than the leader meant nothing is cut: the peer looks at what it
+                // gets, and asks for everything.
+                let last = self.last_before(zxid)?;
+                if zxid.counter() == 0 || last == Some(zxid) {
+                    self.cut(zxid)?;
+                }
                 let (data, _) = self.load()?;
                 self.open_log()?;
                 Some(Input::Truncated(zxid, Box::new(data)))
@@ -157,9 +162,11 @@ impl QuorumDisk {
             }
             DiskOp::SaveSnapshot(zxid, job) => {
                 self.close_log()?;
-                // First what a restart must not replay over the snapshot goes, then it comes.
+                // First what a restart must not replay over the snapshot goes, then it comes; what
+                // is older need never have been decided, and goes last.
                 self.cut(zxid)?;
                 self.write_snapshot(&job)?;
+                range::drop_before(self.dirs.snap(), self.dirs.log(), zxid)?;
                 self.floor = zxid;
                 self.open_log()?;
                 Some(Input::SnapshotSaved)
@@ -209,26 +216,29 @@ impl QuorumDisk {
         self.log.take().map_or(Ok(()), LogWriter::close)
     }
 
-    /// Drops everything behind `zxid`: cuts at the last transaction that is not behind it.
-    fn cut(&self, zxid: Zxid) -> Result<(), StoreError> {
+    /// The last transaction in our log that is not behind `zxid`.
+    fn last_before(&self, zxid: Zxid) -> Result<Option<Zxid>, StoreError> {
         let length_max = options::length_max(&self.config);
         let mut last = None;
-        let walked = range::read_range(self.dirs.log(), self.floor, length_max, &mut |z, _| {
+        range::read_range(self.dirs.log(), Zxid::ZERO, length_max, &mut |z, _| {
             if z > zxid {
                 return ControlFlow::Break(());
             }
             last = Some(z);
             ControlFlow::Continue(())
         })?;
-        match (walked.first, last) {
-            // Nothing is behind it.
-            (None, _) => Ok(()),
-            (Some(_), Some(last)) => {
-                range::truncate_to(self.dirs.snap(), self.dirs.log(), last, length_max)
-            }
-            // Everything in the logs is.
-            (Some(_), None) => range::drop_after(self.dirs.snap(), self.dirs.log(), zxid),
+        Ok(last)
+    }
+
+    /// Drops everything behind `zxid`: cuts at the last transaction that is not behind it.
+    fn cut(&self, zxid: Zxid) -> Result<(), StoreError> {
+        let length_max = options::length_max(&self.config);
+        let (snap, log) = (self.dirs.snap(), self.dirs.log());
+        if let Some(last) = self.last_before(zxid)? {
+            range::truncate_to(snap, log, last, length_max)?;
         }
+        // Also when nothing in the logs is left.
+        range::drop_after(snap, log, zxid)
     }
 
     /// Where the history of our log begins.
