@@ -5,6 +5,7 @@
 //! nothing, a client that does not read its replies is not asked for more requests.
 
 mod auth;
+mod bell;
 #[allow(clippy::module_inception)]
 mod conn;
 mod edge;
@@ -15,7 +16,8 @@ mod local_read;
 mod local_watch;
 mod protocol;
 
+pub use bell::Bell;
 pub use conn::Conn;
 pub use edge::{Clock, Edge, EdgeLimits, FourLetterWords, WordReply};
 pub use info::{ConnInfo, Registry, ServerStats};
-pub use listener::{Listener, bind};
+pub use listener::{IoThread, Listener, bind};

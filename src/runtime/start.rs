@@ -12,7 +12,7 @@ use crate::admin::words::Whitelist;
 use crate::admin::{process, prom_http};
 use crate::base::SessionId;
 use crate::config::{Config, ExitCode, ListenAddr, MetricsProvider, Mode};
-use crate::conn::{Clock, Edge, Listener, bind};
+use crate::conn::{Clock, Edge, IoThread, Listener, bind};
 use crate::pipeline::{Input, Server};
 use crate::session::SessionTracker;
 use crate::store::os::LogWriter;
@@ -197,7 +197,7 @@ impl Running {
         &mut self,
         config: &Config,
         socket: Option<std::net::TcpListener>,
-        threads: Vec<Handle>,
+        threads: Vec<IoThread>,
     ) -> Result<(), ExitCode> {
         self.edge.serving.store(true, Ordering::Relaxed);
         let bound = socket.as_ref().and_then(|s| s.local_addr().ok());
