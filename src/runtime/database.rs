@@ -7,7 +7,7 @@ use crate::proto::txn::{Entry, Txn, TxnHeader};
 use crate::store::{Recovery, Refused, SnapshotDigest, SnapshotInfo, SnapshotVisitor};
 use crate::telemetry::metrics::METRICS;
 use crate::tree::apply::apply;
-use crate::tree::snapshot::Loader;
+use crate::tree::loader::Loader;
 use crate::tree::{DataTree, TreeOptions};
 
 enum Filling {
@@ -42,7 +42,8 @@ impl Database {
     pub fn finish(self, last: Zxid) -> (DataTree, BTreeMap<i64, i32>) {
         let tree = match self.filling {
             Filling::Tree(tree) => *tree,
-            Filling::Snapshot(loader) => loader.finish(last),
+            // Recovery ends a snapshot or begins empty; untrusted, it does neither.
+            Filling::Snapshot(_) => DataTree::empty(self.options),
         };
         tree.set_loaded(last.max(tree.applied()));
         for session in tree.ephemeral_sessions() {
@@ -126,9 +127,10 @@ impl SnapshotVisitor for Database {
         stat: StatPersisted,
     ) -> Result<(), Refused> {
         match &mut self.filling {
-            Filling::Snapshot(loader) => loader
-                .node(path, data, acl_id, &stat)
-                .map_err(|e| Refused::new(e.to_string())),
+            Filling::Snapshot(loader) => {
+                loader.node(path, data, acl_id, &stat);
+                Ok(())
+            }
             Filling::Tree(_) => Err(Refused::new("a node behind the snapshot's end")),
         }
     }
@@ -136,7 +138,8 @@ impl SnapshotVisitor for Database {
     fn end(&mut self, info: &SnapshotInfo) -> Result<(), Refused> {
         let done = Filling::Snapshot(Box::new(Loader::new(self.options)));
         if let Filling::Snapshot(loader) = std::mem::replace(&mut self.filling, done) {
-            self.filling = Filling::Tree(Box::new(loader.finish(Zxid::ZERO)));
+            let tree = loader.finish(Zxid::ZERO);
+            self.filling = Filling::Tree(Box::new(tree.map_err(|e| Refused::new(e.to_string()))?));
         }
         self.foretold = info.digest.filter(|d| d.zxid != Zxid::ZERO);
         Ok(())
