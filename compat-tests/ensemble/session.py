@@ -180,12 +180,16 @@ class Session:
 
     def move(self, port):
         """Leaves its member for the one at this port."""
-        self.next = self.ports.index(port)
-        self.drop()
-        with self.changed:
-            self.changed.wait_for(lambda: self.port == port or self.expired, 30)
-            if self.port != port:
+        deadline = time.monotonic() + 30
+        while self.port != port:
+            # A member that is behind what the session has seen refuses it; the next one takes it,
+            # and so it is tried again.
+            if self.expired or time.monotonic() > deadline:
                 raise Expired("not moved to %d" % port)
+            self.next = self.ports.index(port)
+            self.drop()
+            with self.changed:
+                self.changed.wait_for(lambda: self.port is not None or self.expired, 5)
 
     def drop(self):
         """Ends the connection, not the session."""

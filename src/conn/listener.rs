@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::runtime::Handle;
 use crate::base::ConnId;
 use crate::telemetry::metrics::METRICS;
 
+use super::bell::Bell;
 use super::conn::Conn;
 use super::edge::CurrentEdge;
 
@@ -51,14 +53,23 @@ fn open(addr: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// One of the threads that serve connections.
+#[derive(Clone, Debug)]
+pub struct IoThread {
+    /// Its runtime.
+    pub runtime: Handle,
+    /// Wakes its connections.
+    pub bell: Arc<Bell>,
+}
+
 /// Accepts, and hands each connection to one of the I/O threads in turn.
 pub struct Listener {
     /// The listening socket.
     pub socket: std::net::TcpListener,
     /// Shared by all connections.
     pub edge: CurrentEdge,
-    /// Runtimes of the I/O threads.
-    pub threads: Vec<Handle>,
+    /// The I/O threads.
+    pub threads: Vec<IoThread>,
     /// The TLS port?
     pub secure: bool,
 }
@@ -114,9 +125,10 @@ impl Listener {
         };
         match stream.into_std() {
             Ok(stream) => {
-                thread.spawn(async move {
+                let bell = thread.bell.clone();
+                thread.runtime.spawn(async move {
                     let limit = Duration::from_millis(edge.limits.sessionless_ms);
-                    match Conn::new(edge.clone(), stream, peer, id, secure) {
+                    match Conn::new(edge.clone(), bell, stream, peer, id, secure) {
                         Ok(conn) => conn.run(limit).await,
                         Err(_) => edge.registry.dismiss(peer.ip()),
                     }

@@ -5,6 +5,7 @@
 //! nothing, a client that does not read its replies is not asked for more requests.
 
 mod auth;
+mod bell;
 #[allow(clippy::module_inception)]
 mod conn;
 mod edge;
@@ -19,9 +20,10 @@ mod offline;
 mod op_counts;
 mod protocol;
 
+pub use bell::Bell;
 pub use conn::Conn;
 pub use edge::{Clock, CurrentEdge, Edge, EdgeLimits, FourLetterWords, WordReply};
 pub use info::{ConnInfo, Registry, ServerStats};
 pub use large::LargeRequests;
-pub use listener::{Listener, bind};
+pub use listener::{IoThread, Listener, bind};
 pub use offline::Offline;

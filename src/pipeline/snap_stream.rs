@@ -8,7 +8,8 @@ use crate::base::{Acl, StatPersisted, Zxid};
 use crate::store::{
     Refused, SnapDecoder, SnapEncoder, SnapProgress, SnapshotError, SnapshotInfo, SnapshotVisitor,
 };
-use crate::tree::snapshot::{Loader, Walk};
+use crate::tree::loader::Loader;
+use crate::tree::snapshot::Walk;
 use crate::tree::{DataTree, TreeOptions};
 
 /// Bytes of a chunk, more or less one node.
@@ -119,9 +120,8 @@ impl SnapshotVisitor for Building {
         acl_id: i64,
         stat: StatPersisted,
     ) -> Result<(), Refused> {
-        self.loader
-            .node(path, data, acl_id, &stat)
-            .map_err(|e| Refused::new(e.to_string()))
+        self.loader.node(path, data, acl_id, &stat);
+        Ok(())
     }
 
     fn end(&mut self, info: &SnapshotInfo) -> Result<(), Refused> {
@@ -155,9 +155,9 @@ impl SnapStreamReader {
     }
 
     /// The tree at `zxid` (the SNAP packet's) and the sessions with their timeouts, ms; `None`
-    /// before the end.
+    /// before the end, and when the nodes are no tree.
     pub fn finish(self, zxid: Zxid) -> Option<(DataTree, BTreeMap<i64, i32>)> {
         let (building, _) = self.0.finish()?;
-        Some((building.loader.finish(zxid), building.sessions))
+        Some((building.loader.finish(zxid).ok()?, building.sessions))
     }
 }

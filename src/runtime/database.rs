@@ -9,7 +9,7 @@ use crate::proto::txn::{Entry, Txn, TxnHeader};
 use crate::store::{Recovery, Refused, SnapshotDigest, SnapshotInfo, SnapshotVisitor};
 use crate::telemetry::metrics::METRICS;
 use crate::tree::apply::apply;
-use crate::tree::snapshot::Loader;
+use crate::tree::loader::Loader;
 use crate::tree::{DataTree, TreeOptions};
 use crate::zab::{CommittedLog, Logged};
 
@@ -32,6 +32,7 @@ pub struct Database {
     clock: Arc<dyn Clock>,
     /// The transactions replayed last, and the zxid before the first of them, if any were dropped.
     recent: VecDeque<Logged>,
+    keeps_recent: bool,
     dropped: Option<Zxid>,
     /// When this attempt began, and when its snapshot was loaded; monotonic ms.
     times: (i64, i64),
@@ -50,8 +51,15 @@ impl Database {
             foretold: None,
             mismatches: 0,
             recent: VecDeque::new(),
+            keeps_recent: false,
             dropped: None,
         }
+    }
+
+    /// As a member of an ensemble wants it: see [`Database::take_recent`].
+    pub fn keeping_recent(mut self) -> Self {
+        self.keeps_recent = true;
+        self
     }
 
     /// How long the snapshot took to load, and everything since, ms.
@@ -94,7 +102,7 @@ impl Database {
     pub fn finish_member(self, last: Zxid) -> (DataTree, BTreeMap<i64, i32>) {
         let tree = match self.filling {
             Filling::Tree(tree) => *tree,
-            Filling::Snapshot(loader) => loader.finish(last),
+            Filling::Snapshot(_) => DataTree::empty(self.options),
         };
         tree.set_loaded(last.max(tree.applied()));
         (tree, self.sessions)
@@ -105,7 +113,8 @@ impl Database {
     pub fn finish(self, last: Zxid) -> (DataTree, BTreeMap<i64, i32>) {
         let tree = match self.filling {
             Filling::Tree(tree) => *tree,
-            Filling::Snapshot(loader) => loader.finish(last),
+            // Recovery ends a snapshot or begins empty; untrusted, it does neither.
+            Filling::Snapshot(_) => DataTree::empty(self.options),
         };
         tree.set_loaded(last.max(tree.applied()));
         for session in tree.ephemeral_sessions() {
@@ -189,9 +198,10 @@ impl SnapshotVisitor for Database {
         stat: StatPersisted,
     ) -> Result<(), Refused> {
         match &mut self.filling {
-            Filling::Snapshot(loader) => loader
-                .node(path, data, acl_id, &stat)
-                .map_err(|e| Refused::new(e.to_string())),
+            Filling::Snapshot(loader) => {
+                loader.node(path, data, acl_id, &stat);
+                Ok(())
+            }
             Filling::Tree(_) => Err(Refused::new("a node behind the snapshot's end")),
         }
     }
@@ -199,7 +209,8 @@ impl SnapshotVisitor for Database {
     fn end(&mut self, info: &SnapshotInfo) -> Result<(), Refused> {
         let done = Filling::Snapshot(Box::new(Loader::new(self.options)));
         if let Filling::Snapshot(loader) = std::mem::replace(&mut self.filling, done) {
-            self.filling = Filling::Tree(Box::new(loader.finish(Zxid::ZERO)));
+            let tree = loader.finish(Zxid::ZERO);
+            self.filling = Filling::Tree(Box::new(tree.map_err(|e| Refused::new(e.to_string()))?));
         }
         self.times.1 = self.clock.mono_ms();
         self.foretold = info.digest.filter(|d| d.zxid != Zxid::ZERO);
@@ -228,7 +239,9 @@ impl Recovery for Database {
         if self.options.digest {
             self.compare(entry, digest);
         }
-        self.keep(entry.zxid(), bytes);
+        if self.keeps_recent {
+            self.keep(entry.zxid(), bytes);
+        }
         Ok(())
     }
 }

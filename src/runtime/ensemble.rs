@@ -91,7 +91,7 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
     let current = CurrentEdge::new(edge);
     let (inputs, input_queue) = unbounded();
     let net = match quorum_io.first() {
-        Some(handle) => QuorumNet::open(config, handle, inputs.clone())
+        Some(thread) => QuorumNet::open(config, &thread.runtime, inputs.clone())
             .map_err(|e| failed("Election", &e, e.exit_code()))?,
         None => return Err(ExitCode::UnexpectedError),
     };

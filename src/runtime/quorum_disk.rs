@@ -20,8 +20,8 @@ use super::database::Database;
 use super::load::tell;
 use super::{options, snap_thread};
 
-/// Transactions kept in memory at least, and the bytes up to which more are kept.
-const RECENT: (usize, usize) = (500, 16 * 1024 * 1024);
+/// More than `commitLogCount` transactions are kept in memory while they are below this, bytes.
+const RECENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Transactions read back from the log for one learner, at most; beyond it a snapshot is cheaper.
 const READ_BACK_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -88,7 +88,7 @@ impl QuorumDisk {
         let recovered = recover(
             &self.dirs.places(),
             &options::recover(&self.config),
-            &mut || Database::new(tree_options, clock.clone()),
+            &mut || Database::new(tree_options, clock.clone()).keeping_recent(),
         )?;
         let (mut target, report) = (recovered.target, recovered.report);
         tell(&report);
@@ -96,7 +96,8 @@ impl QuorumDisk {
             Origin::Snapshot { zxid, .. } => *zxid,
             Origin::LogsOnly | Origin::New | Origin::Untrusted => Zxid::ZERO,
         };
-        let recent = target.take_recent(self.floor, RECENT.0, RECENT.1);
+        let (count, bytes) = self.recent();
+        let recent = target.take_recent(self.floor, count, bytes);
         let (tree, sessions) = target.finish_member(report.last_zxid.max(Zxid::ZERO));
         METRICS.dbinittime.record(self.clock.mono_ms() - start);
         let data = Data {
@@ -109,6 +110,14 @@ impl QuorumDisk {
             self.write_snapshot(&job)?;
         }
         Ok((data, report.last_zxid))
+    }
+
+    /// How many transactions are kept in memory, and up to how many bytes.
+    fn recent(&self) -> (usize, usize) {
+        (
+            self.config.storage.commit_log_count as usize,
+            recent_bytes(&self.config),
+        )
     }
 
     fn write_snapshot(&self, job: &SnapshotJob) -> Result<(), StoreError> {
@@ -241,9 +250,12 @@ impl QuorumDisk {
         range::drop_after(snap, log, zxid)
     }
 
-    /// Where the history of our log begins.
+    /// Where the history of our log begins; at the end of time when nothing is to be read from it.
     pub(super) fn floor(&self) -> Zxid {
-        self.floor
+        match self.config.storage.snapshot_size_factor < 0.0 {
+            true => Zxid(i64::MAX),
+            false => self.floor,
+        }
     }
 }
 
@@ -284,8 +296,18 @@ pub(super) fn read_back(
     (walked.is_ok() && whole && last == upto).then_some(found)
 }
 
+/// A negative `snapshotSizeFactor` means that who lacks more than `commitLogCount` transactions gets
+/// a snapshot.
+fn recent_bytes(config: &Config) -> usize {
+    match config.storage.snapshot_size_factor < 0.0 {
+        true => 0,
+        false => RECENT_BYTES_MAX,
+    }
+}
+
 /// A database that came as a snapshot at `zxid`.
 pub(super) fn received(
+    config: &Config,
     zxid: Zxid,
     tree: DataTree,
     sessions: std::collections::BTreeMap<i64, i32>,
@@ -293,6 +315,10 @@ pub(super) fn received(
     Data {
         tree: Arc::new(tree),
         sessions,
-        recent: CommittedLog::new(zxid, RECENT.0, RECENT.1),
+        recent: CommittedLog::new(
+            zxid,
+            config.storage.commit_log_count as usize,
+            recent_bytes(config),
+        ),
     }
 }

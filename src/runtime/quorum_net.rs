@@ -191,7 +191,7 @@ impl QuorumNet {
             None => Vec::new(),
         };
         let (links, inputs) = (self.leader.clone(), self.inputs.clone());
-        let options = self.link_options(true);
+        let (options, config) = (self.link_options(true), self.config.clone());
         let limit = Duration::from_millis(u64::from(self.config.quorum.cnx_timeout_ms));
         let task = self.handle.spawn(async move {
             loop {
@@ -199,9 +199,9 @@ impl QuorumNet {
                     let Ok(Ok(stream)) = tokio::time::timeout(limit, dial(address)).await else {
                         continue;
                     };
-                    let to = inputs.clone();
+                    let (to, config) = (inputs.clone(), config.clone());
                     let sender = link::run(stream, options, move |incoming| {
-                        from_leader(&to, link, incoming);
+                        from_leader(&config, &to, link, incoming);
                     });
                     links.lock().insert(link, sender);
                     let _ = inputs.send(Input::LeaderConnected(link));
@@ -235,11 +235,11 @@ fn from_learner(to: &Sender<Input>, link: LinkId, incoming: Incoming) {
     let _ = to.send(input);
 }
 
-fn from_leader(to: &Sender<Input>, link: LinkId, incoming: Incoming) {
+fn from_leader(config: &Config, to: &Sender<Input>, link: LinkId, incoming: Incoming) {
     let input = match incoming {
         Incoming::Packets(packets) => Input::LeaderPackets(link, packets),
         Incoming::Snapshot(zxid, tree, sessions) => {
-            let data = quorum_disk::received(zxid, *tree, sessions);
+            let data = quorum_disk::received(config, zxid, *tree, sessions);
             Input::LeaderSnapshot(link, zxid, Box::new(data))
         }
         Incoming::Gone => Input::LeaderGone(link),

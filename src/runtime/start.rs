@@ -13,7 +13,7 @@ use crate::admin::words::Whitelist;
 use crate::admin::{environment, process, prom_http};
 use crate::base::SessionId;
 use crate::config::{self, Config, ExitCode, ListenAddr, MetricsProvider};
-use crate::conn::{Clock, CurrentEdge, Edge, Listener, bind};
+use crate::conn::{Clock, CurrentEdge, Edge, IoThread, Listener, bind};
 use crate::pipeline::{Input, Server};
 use crate::session::SessionTracker;
 use crate::store::os::{DataDirs, LogWriter};
@@ -184,7 +184,7 @@ impl Running {
         &mut self,
         config: &Config,
         socket: Option<std::net::TcpListener>,
-        threads: Vec<Handle>,
+        threads: Vec<IoThread>,
     ) -> Result<(), ExitCode> {
         self.edge.serving.store(true, Ordering::Relaxed);
         let bound = socket.as_ref().and_then(|s| s.local_addr().ok());

@@ -18,7 +18,7 @@ const SLASH: &str = "/";
 
 enum Packer<W: Write> {
     Plain(W),
-    Gz(GzEncoder<W>),
+    Gz(Box<GzEncoder<W>>),
     Snappy(Box<SnappyWriter<W>>),
 }
 
@@ -55,7 +55,9 @@ impl<W: Write> SnapshotWriter<W> {
     pub fn new(to: W, compression: Compression) -> Self {
         let to = match compression {
             Compression::None => Packer::Plain(to),
-            Compression::Gz => Packer::Gz(GzEncoder::new(to, flate2::Compression::default())),
+            Compression::Gz => {
+                Packer::Gz(Box::new(GzEncoder::new(to, flate2::Compression::default())))
+            }
             Compression::Snappy => Packer::Snappy(Box::new(SnappyWriter::new(to))),
         };
         let mut buf = Vec::with_capacity(2 * CHUNK);

@@ -278,7 +278,8 @@ impl Applier<'_, '_> {
         let p = path::stored(p.as_deref().unwrap_or_default());
         let parent = path::parent(p);
         let (tree, zxid) = (self.locked.tree, self.zxid);
-        if p.is_empty() || self.locked.get(parent).is_none() {
+        let parent_acl = self.locked.get(parent).map(|q| q.acl);
+        if p.is_empty() || parent_acl.is_none() {
             return SubOutcome::of(op, Code::NoNode);
         }
         let acl = acl.map_or(super::AclId::OPEN, |list| tree.acls.add(list));
@@ -287,7 +288,6 @@ impl Applier<'_, '_> {
         }
         self.locked
             .update(parent, |q| q.child_created(parent_cversion, zxid.0));
-        let parent_acl = self.locked.get(parent).map(|q| q.acl);
         let stat = StatPersisted::created(zxid, self.time, kind);
         let thin = Thin::new(p.as_bytes());
         self.locked

@@ -21,6 +21,7 @@ mod children;
 mod digest;
 mod ephemerals;
 pub mod inbox;
+pub mod loader;
 mod locked;
 mod node;
 pub mod query;
