@@ -44,14 +44,14 @@ pub struct Client {
     /// Sessions that are over for sure.
     pub ended: Vec<SessionId>,
     pub sleeps_until: i64,
-    xid: i32,
-    counter: u64,
+    pub xid: i32,
+    pub counter: u64,
 }
 
 /// What a reply said.
 pub struct Reply {
     pub zxid: Zxid,
-    pub err: i32,
+
 }
 
 impl Client {
@@ -147,7 +147,7 @@ impl Client {
             }
             _ => {}
         }
-        Ok(Reply { zxid, err })
+        Ok(Reply { zxid })
     }
 
     /// The next request.

@@ -66,7 +66,8 @@ impl Disk {
             accepted: self.accepted,
             current: self.current,
         };
-        if self.current > self.accepted || history.last.epoch() > self.current {
+        // Transactions of a new epoch are durable a moment before the epoch is.
+        if self.current > self.accepted || history.last.epoch() > self.accepted {
             return Err(format!("recovery: {history:?}"));
         }
         Ok((history, data))
@@ -96,7 +97,9 @@ impl Disk {
 
     /// Cuts behind `zxid` if that place can be reached.
     pub fn truncate(&mut self, zxid: Zxid, really: bool) -> Result<Data, String> {
-        let at = self.replay(zxid)?;
+        let Ok(at) = self.replay(zxid) else {
+            return self.replay(Zxid(i64::MAX));
+        };
         let reached = at.last() == zxid || (zxid.counter() == 0 && at.last() < zxid);
         // Before a log that was replaced by a snapshot there is nothing.
         let hidden = self.snaps.iter().all(|s| s.0 > zxid) && !self.snaps.is_empty();
@@ -120,12 +123,7 @@ impl Disk {
     }
 
     pub fn read(&self, from: Zxid, upto: Zxid) -> Option<Vec<Logged>> {
-        let at = self.log.iter().position(|l| l.0 == from);
-        let at = match at {
-            Some(at) => at + 1,
-            None if from == Zxid::ZERO => 0,
-            None => return None,
-        };
+        let at = self.log.iter().position(|l| l.0 == from)? + 1;
         let found = self.log[at..self.durable.max(at)].iter();
         Some(found.take_while(|l| l.0 <= upto).cloned().collect())
     }

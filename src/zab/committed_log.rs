@@ -70,6 +70,14 @@ impl CommittedLog {
     /// When it does not follow the newest one: a hole here would become a hole in a learner's
     /// history (ZOOKEEPER-4925).
     pub fn push(&mut self, zxid: Zxid, bytes: Arc<[u8]>) {
+        self.push_keeping(zxid, bytes, zxid);
+    }
+
+    /// Adds the next transaction; what is behind `applied` is still wanted, however old it is.
+    ///
+    /// # Panics
+    /// As [`CommittedLog::push`].
+    pub fn push_keeping(&mut self, zxid: Zxid, bytes: Arc<[u8]>, applied: Zxid) {
         let last = self.last();
         assert!(
             zxid > last && (self.is_empty() || zxid.epoch() > last.epoch() || last.next() == Some(zxid)),
@@ -77,7 +85,11 @@ impl CommittedLog {
         );
         self.bytes += bytes.len();
         self.entries.push_back((zxid, bytes));
-        while self.entries.len() > self.count_min && self.bytes > self.bytes_max {
+        let old = |e: Option<&Logged>| e.is_some_and(|(z, _)| *z <= applied);
+        while self.entries.len() > self.count_min
+            && self.bytes > self.bytes_max
+            && old(self.entries.front())
+        {
             if let Some((z, b)) = self.entries.pop_front() {
                 self.base = z;
                 self.bytes -= b.len();
@@ -188,5 +200,17 @@ mod tests {
             log.push(Zxid(z), Arc::from([0; 4]));
         }
         assert_eq!((log.base(), log.last(), log.len()), (Zxid(3), Zxid(5), 2));
+    }
+
+    /// Found by `compat-tests/sim.rs`, seed 11: a leader's disk was slower than its followers'.
+    #[test]
+    fn what_is_not_applied_is_kept() {
+        let mut log = CommittedLog::new(Zxid(0), 2, 10);
+        for z in 1..=5 {
+            log.push_keeping(Zxid(z), Arc::from([0; 4]), Zxid(1));
+        }
+        assert_eq!(zxids(&log.after(Zxid(1))), [2, 3, 4, 5]);
+        log.push_keeping(Zxid(6), Arc::from([0; 4]), Zxid(5));
+        assert_eq!(log.base(), Zxid(4));
     }
 }

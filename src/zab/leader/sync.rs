@@ -194,7 +194,7 @@ impl Leader {
     /// Commits what a quorum has logged.
     pub(super) fn decide(&mut self) {
         while let Some((zxid, bytes)) = self.proposals.take_decided() {
-            self.cache.push(zxid, bytes.clone());
+            self.cache.push_keeping(zxid, bytes.clone(), self.applied);
             self.tell_committed(zxid, &bytes);
             while let Some((_, link)) = self.syncs.pop_front_if(|(z, _)| *z <= zxid) {
                 self.send(link, QuorumPacket::new(PacketType::Sync, Zxid::ZERO));
