@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::Sender;
-use parking_lot::RwLock;
 use parking_lot::Mutex;
+use parking_lot::RwLock;
 
 use crate::base::ConnId;
 use crate::pipeline::Input;

@@ -154,7 +154,9 @@ async fn read(
         buffer.drain(..used);
         need = more;
         if let Some(zxid) = snap {
-            let tree = options.tree.ok_or_else(|| bad("a snapshot from a learner"))?;
+            let tree = options
+                .tree
+                .ok_or_else(|| bad("a snapshot from a learner"))?;
             let (data, sessions) =
                 snapshot_in(&mut from, &mut buffer, tree, options.length_max, zxid).await?;
             deliver(Incoming::Snapshot(zxid, Box::new(data), sessions));

@@ -8,8 +8,8 @@ use super::peer::{Ended, Peer, take_common};
 use crate::base::{Epoch, Zxid};
 use crate::pipeline::{self, LogOp, Now, Owner, Server, SnapshotJob};
 use crate::proto::OpCode;
-use crate::zab::leader::{ForwardedRequest, Leader, LeaderEffect, LeaderOptions};
 use crate::zab::Logged;
+use crate::zab::leader::{ForwardedRequest, Leader, LeaderEffect, LeaderOptions};
 
 /// See the module.
 pub(super) struct Leading {
@@ -49,7 +49,10 @@ impl Leading {
 
     pub(super) fn next_tick(&self) -> Option<i64> {
         let server = self.server.as_ref().and_then(Server::next_tick);
-        server.into_iter().chain([self.leader.next_deadline()]).min()
+        server
+            .into_iter()
+            .chain([self.leader.next_deadline()])
+            .min()
     }
 
     /// The epoch whose quorum has just come together.

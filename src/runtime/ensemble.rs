@@ -74,8 +74,13 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
         Some(addr) => Some(start::listen(config, addr)?),
         None => None,
     };
-    let (disk, data, last, epochs) = QuorumDisk::open(config, &clock)
-        .map_err(|e| failed("Unable to load database on disk", &e, ExitCode::UnexpectedError))?;
+    let (disk, data, last, epochs) = QuorumDisk::open(config, &clock).map_err(|e| {
+        failed(
+            "Unable to load database on disk",
+            &e,
+            ExitCode::UnexpectedError,
+        )
+    })?;
     let history = History {
         last,
         accepted: epochs.accepted,
@@ -87,7 +92,12 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
     let server = options::server(config, authorizer.clone(), seed);
     let doors = Doors::new(config, &clock, &authorizer, &disk.dirs, seed);
     let sessions = Arc::new(SessionTracker::new(i64::from(config.sessions.tick_time_ms)));
-    let edge = doors.edge(&data.tree, &sessions, unbounded().0, mode(PeerState::Looking));
+    let edge = doors.edge(
+        &data.tree,
+        &sessions,
+        unbounded().0,
+        mode(PeerState::Looking),
+    );
     let current = CurrentEdge::new(edge);
     let (inputs, input_queue) = unbounded();
     let net = match quorum_io.first() {
@@ -132,7 +142,9 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
     });
     main.spawn(start::rotate_metrics(clock));
     if let Some(socket) = socket {
-        let port = socket.local_addr().map_or_else(|_| String::new(), |a| a.to_string());
+        let port = socket
+            .local_addr()
+            .map_or_else(|_| String::new(), |a| a.to_string());
         tracing::info!(
             target: "o.a.z.s.q.QuorumPeerMain",
             "Zabra {} (as ZooKeeper {VERSION}) is member {} of its ensemble, clients on {port}, data in {}, zxid {last}",
@@ -251,7 +263,8 @@ impl Member {
     }
 
     fn ends_role(&self, effects: &Effects) -> bool {
-        let ends = |e: &Effect| matches!(e, Effect::StopServing | Effect::Serve(_) | Effect::Exit(..));
+        let ends =
+            |e: &Effect| matches!(e, Effect::StopServing | Effect::Serve(_) | Effect::Exit(..));
         effects.net.iter().any(ends)
     }
 
@@ -273,7 +286,12 @@ impl Member {
     }
 
     fn try_next(&self) -> Option<Input> {
-        let client = || self.clients.try_recv().ok().map(|i| Input::Client(self.instance, i));
+        let client = || {
+            self.clients
+                .try_recv()
+                .ok()
+                .map(|i| Input::Client(self.instance, i))
+        };
         self.inputs.try_recv().ok().or_else(client)
     }
 
@@ -352,9 +370,7 @@ impl Member {
     fn serve(&mut self, serving: &Serving) {
         let (to, clients) = unbounded();
         let mode = mode(self.peer.state());
-        let edge = self
-            .doors
-            .edge(&serving.tree, &serving.sessions, to, mode);
+        let edge = self.doors.edge(&serving.tree, &serving.sessions, to, mode);
         self.clients = clients;
         self.instance = serving.instance;
         edge.serving.store(serving.clients, Ordering::Release);

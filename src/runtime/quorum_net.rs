@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::base::ServerId;
-use crate::config::server_line::{PeerAddr, QuorumServer};
 use crate::config::Config;
+use crate::config::server_line::{PeerAddr, QuorumServer};
 use crate::conn::bind;
 use crate::peer::election::{Addresses, ElectionMesh, MeshError, MeshEvent, MeshOptions, Plain};
 use crate::peer::link::{self, Incoming, LinkOptions, LinkSender, Outgoing};

@@ -22,10 +22,10 @@ use crate::telemetry::metrics::METRICS;
 use crate::telemetry::prometheus::{Compat, Scrape};
 
 use super::clock::SystemClock;
+use super::doors::{Doors, ViewCell};
 use super::load::{self, Loaded};
 use super::sequencer::Sequencer;
 use super::snap_thread::{LastSnapshot, SnapThread, purge_regularly};
-use super::doors::{Doors, ViewCell};
 use super::view::VERSION;
 use super::{ensemble, fatal, io_threads, options, signals};
 
@@ -253,7 +253,10 @@ pub(super) fn introduce(config: &Config) {
     );
 }
 
-pub(super) fn listen(config: &Config, addr: &ListenAddr) -> Result<std::net::TcpListener, ExitCode> {
+pub(super) fn listen(
+    config: &Config,
+    addr: &ListenAddr,
+) -> Result<std::net::TcpListener, ExitCode> {
     tracing::info!(
         target: "o.a.z.s.NIOServerCnxnFactory",
         "binding to port {}/{}:{}", addr.host.as_deref().unwrap_or_default(), addr.ip, addr.port
