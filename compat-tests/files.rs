@@ -8,13 +8,10 @@ mod damaged;
 mod golden;
 #[path = "files/model.rs"]
 mod model;
-<<<<<<< HEAD
-#[path = "files/stream.rs"]
-mod stream;
-=======
 #[path = "files/own.rs"]
 mod own;
->>>>>>> limits
+#[path = "files/stream.rs"]
+mod stream;
 
 use std::collections::BTreeMap;
 use std::fs;

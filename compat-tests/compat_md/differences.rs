@@ -86,15 +86,14 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "a client with a million unread events is cut off; it re-arms its watches when it returns",
     ),
     (
-<<<<<<< HEAD
         "reaper",
         "deletes whatever childless node is at a candidate's path by then, persistent ones too",
         "deletes it only if it still is a container or TTL node whose time has come",
-=======
+    ),
+    (
         "throttle",
         "reads wait in `request_throttle_*` too, and may be answered -127",
         "reads are answered where they arrive and never queue; writes wait as in Apache",
->>>>>>> limits
     ),
     (
         "secure port",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zabra::base::{ConnId, Id, SessionId, Zxid};
 use zabra::jute::Input as Bytes;
 use zabra::pipeline::{
-    ConnectRequest, Effects, Input, LogOp, Now, Request, Server, ServerOptions, SnapshotJob,
+    ConnectRequest, Effects, Input, LogOp, Now, Owner, Request, Server, ServerOptions, SnapshotJob,
 };
 use zabra::proto::txn::{Entry, Txn};
 use zabra::proto::{Code, OpCode};
@@ -330,6 +330,8 @@ impl World {
             s.touch(self.now);
         }
         let request = Request {
+            owner: Owner::Here,
+            received_ms: self.now,
             session,
             xid: self.xid,
             op,

@@ -51,7 +51,7 @@ pub(super) fn load(config: &Config, clock: &Arc<SystemClock>) -> Result<Loaded, 
         digest: config.features.digest,
     };
     let recovered = recover(&dirs.places(), &options::recover(config), &mut || {
-        Database::new(tree_options, clock.clone())
+        Database::new(tree_options).timed_by(clock.clone())
     })
     .map_err(unexpected)?;
     let report = recovered.report;

@@ -83,12 +83,11 @@ impl QuorumDisk {
         let tree_options = TreeOptions {
             digest: self.config.features.digest,
         };
-        let clock = self.clock.clone();
-        let start = clock.mono_ms();
+        let start = self.clock.mono_ms();
         let recovered = recover(
             &self.dirs.places(),
             &options::recover(&self.config),
-            &mut || Database::new(tree_options, clock.clone()).keeping_recent(),
+            &mut || Database::new(tree_options).keeping_recent(),
         )?;
         let (mut target, report) = (recovered.target, recovered.report);
         tell(&report);

@@ -53,10 +53,9 @@ pub fn run(config: Config) -> ExitCode {
 
 /// What this version must not pretend to do.
 fn unsupported(config: &Config) -> Option<String> {
-    if config.mode == config::Mode::Distributed {
-        if let Some(why) = ensemble::unsupported(config) {
-            return Some(why);
-        }
+    let distributed = config.mode == config::Mode::Distributed;
+    if let Some(why) = ensemble::unsupported(config).filter(|_| distributed) {
+        return Some(why);
     }
     if config.listeners.secure_client.is_some() {
         return Some(

@@ -7,7 +7,9 @@ use crossbeam_channel::Receiver;
 use zabra::admin::words;
 use zabra::base::ConnId;
 use zabra::base::limits::CONN_UNSENT_BYTES_MAX;
-use zabra::conn::{Clock, Edge, EdgeLimits, FourLetterWords, Offline, Registry, WordReply};
+use zabra::conn::{
+    Clock, Edge, EdgeLimits, FourLetterWords, LargeRequests, Offline, Registry, WordReply,
+};
 use zabra::pipeline::{Effects, Input, LogOp, Now, Server, ServerOptions};
 use zabra::proto::OpCode;
 use zabra::session::{Authorizer, AuthorizerOptions, SessionTracker};
@@ -108,6 +110,8 @@ impl World {
             },
             outstanding: Arc::default(),
             outstanding_bytes: Default::default(),
+            large: LargeRequests::new(None, usize::MAX),
+            connect_throttle: None,
             serving: AtomicBool::new(true),
             learner: false,
             auth_failed: Default::default(),

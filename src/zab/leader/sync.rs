@@ -184,10 +184,10 @@ impl Leader {
         // (ZOOKEEPER-4685). It counts once they have: before, their epoch may be the old one, and
         // a transaction that only servers of an old epoch hold does not survive an election.
         if !h.is_acked() {
-            return match zxid > self.proposals.last() {
-                true => self.close(link, "it acknowledged what was never proposed"),
-                false => {}
-            };
+            if zxid > self.proposals.last() {
+                self.close(link, "it acknowledged what was never proposed");
+            }
+            return;
         }
         if !self.proposals.ack(sid, zxid) {
             return self.close(link, "it acknowledged what was never proposed");

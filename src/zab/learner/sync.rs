@@ -163,7 +163,7 @@ impl Learner {
             Decided::Commit(z) => Some(*z),
             Decided::Sync => None,
         });
-        let upto = committed.last().unwrap_or(Zxid::ZERO);
+        let upto = committed.max().unwrap_or(Zxid::ZERO);
         self.hand_to_log(upto);
         self.log_step(now);
     }
