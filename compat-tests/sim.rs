@@ -71,7 +71,12 @@ fn play(seed: u64, mutation: Option<Mutation>, trace: bool) -> Fail {
     world.run(world.now + QUIET_MS)?;
     world.check_quiet()?;
     if trace {
-        println!("{} committed, {} answered, {:?}", world.committed.len(), world.acked.len(), world.leaders);
+        println!(
+            "{} committed, {} answered, {:?}",
+            world.committed.len(),
+            world.acked.len(),
+            world.leaders
+        );
     }
     COMMITTED.fetch_add(world.committed.len() as u64, Relaxed);
     LEADERS.fetch_add(world.leaders.len() as u64, Relaxed);
@@ -86,7 +91,10 @@ fn attempt(seed: u64, mutation: Option<Mutation>, trace: bool) -> Fail {
     let played = std::panic::catch_unwind(AssertUnwindSafe(|| play(seed, mutation, trace)));
     played.unwrap_or_else(|e| {
         let text = e.downcast_ref::<String>().cloned();
-        Err(format!("panic: {}", text.unwrap_or_else(|| format!("{:?}", e.downcast_ref::<&str>()))))
+        Err(format!(
+            "panic: {}",
+            text.unwrap_or_else(|| format!("{:?}", e.downcast_ref::<&str>()))
+        ))
     })
 }
 
@@ -140,7 +148,10 @@ fn main() -> ExitCode {
         println!("seed {seed}: {why}");
     }
     let (committed, leaders) = (COMMITTED.load(Relaxed), LEADERS.load(Relaxed));
-    println!("{seeds} seeds, {committed} transactions, {leaders} reigns, {} failures", failures.len());
+    println!(
+        "{seeds} seeds, {committed} transactions, {leaders} reigns, {} failures",
+        failures.len()
+    );
     let mut good = failures.is_empty();
     if number("--seeds").is_none() && mutation.is_none() {
         std::panic::set_hook(Box::new(|_| {}));
@@ -155,5 +166,9 @@ fn main() -> ExitCode {
             }
         }
     }
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

@@ -22,7 +22,10 @@ fn data_of(tree: &DataTree, path: &str) -> Option<Vec<u8>> {
 impl World {
     /// After every step of `sid`: what it has committed is what everybody has.
     pub fn check(&mut self, sid: i64) -> Fail {
-        let Some(p) = self.nodes.get_mut(&sid).and_then(|n| n.up.as_mut()) else {
+        let Some(node) = self.nodes.get_mut(&sid) else {
+            return Ok(());
+        };
+        let Some(p) = &mut node.up else {
             return Ok(());
         };
         let history = p.peer.history();
@@ -34,19 +37,31 @@ impl World {
         }
         let recent = &p.peer.data().recent;
         let first = p.looked.is_none();
-        // What was dropped again in this very step was seen at others.
-        let from = p.looked.unwrap_or_default().max(recent.base());
+        let from = p.looked.unwrap_or(recent.base());
         if recent.last() == from && !first {
             return Ok(());
         }
         p.looked = Some(recent.last());
-        let (new, last) = (recent.after(from), recent.last());
+        let last = recent.last();
+        // What was dropped again in this very step is in the log.
+        let log = node
+            .disk
+            .log
+            .iter()
+            .filter(|l| l.0 > from && l.0 <= recent.base());
+        let new: Vec<_> = log.cloned().chain(recent.after(from)).collect();
         let leads = matches!(p.peer.state(), PeerState::Leading(_));
-        let highest = self.committed.last_key_value().map_or(Zxid::ZERO, |(z, _)| *z);
+        let highest = self
+            .committed
+            .last_key_value()
+            .map_or(Zxid::ZERO, |(z, _)| *z);
         if first && leads && last < highest {
             return Err(format!("{sid} leads at {last}, {highest} is committed"));
         }
-        let known: Vec<_> = self.committed.range(Zxid(from.0 + 1)..Zxid(last.0.max(from.0) + 1)).collect();
+        let known: Vec<_> = self
+            .committed
+            .range(Zxid(from.0 + 1)..Zxid(last.0.max(from.0) + 1))
+            .collect();
         for (i, (zxid, bytes)) in known.iter().enumerate() {
             match new.get(i) {
                 Some((z, b)) if z == *zxid && b == *bytes => {}
@@ -72,7 +87,9 @@ impl World {
         if !self.committed.contains_key(&zxid) {
             return Err(format!("{zxid} is answered and not committed"));
         }
-        let holds = (1..=self.voters).filter(|s| self.nodes[s].disk.holds(zxid)).count();
+        let holds = (1..=self.voters)
+            .filter(|s| self.nodes[s].disk.holds(zxid))
+            .count();
         if holds as i64 <= self.voters / 2 {
             return Err(format!("{zxid} is answered and on {holds} disks"));
         }
@@ -80,15 +97,24 @@ impl World {
     }
 
     pub fn all_serve(&self) -> bool {
-        self.nodes.values().all(|n| n.up.as_ref().is_some_and(|p| p.serving.is_some()))
+        self.nodes
+            .values()
+            .all(|n| n.up.as_ref().is_some_and(|p| p.serving.is_some()))
     }
 
     /// All servers are the same, and hold what was promised.
     pub fn check_quiet(&mut self) -> Fail {
-        let highest = self.committed.last_key_value().map_or(Zxid::ZERO, |(z, _)| *z);
+        let highest = self
+            .committed
+            .last_key_value()
+            .map_or(Zxid::ZERO, |(z, _)| *z);
         let mut digests = Vec::new();
         for (sid, node) in &self.nodes {
-            let Some((p, s)) = node.up.as_ref().and_then(|p| Some((p, p.serving.as_ref()?))) else {
+            let Some((p, s)) = node
+                .up
+                .as_ref()
+                .and_then(|p| Some((p, p.serving.as_ref()?)))
+            else {
                 return Err(format!("{sid} does not serve after healing"));
             };
             let last = p.peer.data().last();
@@ -98,11 +124,17 @@ impl World {
             digests.push((*sid, s.tree.digest().digest, s.tree.node_count()));
             let (_, replayed) = node.disk.recover().map_err(|e| format!("{sid}: {e}"))?;
             if replayed.tree.digest().digest != s.tree.digest().digest {
-                return Err(format!("{sid}: memory and disk differ at {last} {}", replayed.last()));
+                return Err(format!(
+                    "{sid}: memory and disk differ at {last} {}",
+                    replayed.last()
+                ));
             }
             self.check_sessions(*sid, &s.tree, &s.sessions)?;
         }
-        if digests.windows(2).any(|w| (w[0].1, w[0].2) != (w[1].1, w[1].2)) {
+        if digests
+            .windows(2)
+            .any(|w| (w[0].1, w[0].2) != (w[1].1, w[1].2))
+        {
             return Err(format!("digests differ: {digests:?}"));
         }
         if let Some(lost) = self.acked.iter().find(|z| !self.committed.contains_key(z)) {
@@ -118,7 +150,11 @@ impl World {
             }
         }
         for c in &self.clients {
-            if let Some(s) = c.ended.iter().find(|s| **s != SessionId::NONE && !tree.ephemerals_of(**s).is_empty()) {
+            if let Some(s) = c
+                .ended
+                .iter()
+                .find(|s| **s != SessionId::NONE && !tree.ephemerals_of(**s).is_empty())
+            {
                 return Err(format!("{sid}: session {s} ended and has ephemerals"));
             }
             let has = tree.ephemerals_of(c.session);
@@ -133,7 +169,11 @@ impl World {
             let value = data_of(tree, &c.register()).and_then(|d| String::from_utf8(d).ok());
             let value: u64 = value.and_then(|v| v.parse().ok()).unwrap_or(0);
             if value < c.acked {
-                return Err(format!("{sid}: {} is {value}, {} was answered", c.register(), c.acked));
+                return Err(format!(
+                    "{sid}: {} is {value}, {} was answered",
+                    c.register(),
+                    c.acked
+                ));
             }
         }
         Ok(())

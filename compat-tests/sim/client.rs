@@ -51,7 +51,6 @@ pub struct Client {
 /// What a reply said.
 pub struct Reply {
     pub zxid: Zxid,
-
 }
 
 impl Client {

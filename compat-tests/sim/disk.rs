@@ -74,7 +74,11 @@ impl Disk {
     }
 
     fn replay(&self, upto: Zxid) -> Result<Data, String> {
-        let snap = self.snaps.iter().filter(|s| s.0 <= upto).max_by_key(|s| s.0);
+        let snap = self
+            .snaps
+            .iter()
+            .filter(|s| s.0 <= upto)
+            .max_by_key(|s| s.0);
         let mut data = match snap {
             Some((zxid, bytes)) => load(*zxid, bytes),
             None => Data {
@@ -103,7 +107,10 @@ impl Disk {
         let reached = at.last() == zxid || (zxid.counter() == 0 && at.last() < zxid);
         // Before a log that was replaced by a snapshot there is nothing.
         let hidden = self.snaps.iter().all(|s| s.0 > zxid) && !self.snaps.is_empty();
-        let whole = self.log.first().is_none_or(|l| l.0.counter() == 1 && l.0.epoch().0 == 1);
+        let whole = self
+            .log
+            .first()
+            .is_none_or(|l| l.0.counter() == 1 && l.0.epoch().0 == 1);
         if !reached || (hidden && !whole) {
             return self.replay(Zxid(i64::MAX));
         }
@@ -138,6 +145,8 @@ impl Disk {
     /// Is this transaction safe here?
     pub fn holds(&self, zxid: Zxid) -> bool {
         self.snaps.iter().any(|s| s.0 >= zxid)
-            || self.log[..self.durable].binary_search_by_key(&zxid, |l| l.0).is_ok()
+            || self.log[..self.durable]
+                .binary_search_by_key(&zxid, |l| l.0)
+                .is_ok()
     }
 }

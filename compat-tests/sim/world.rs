@@ -69,6 +69,7 @@ pub enum Event {
     Snapshot(i64, u64, SnapshotJob),
     Tick(i64, u64, i64),
     Client(usize),
+    Crash(i64, u64),
     Fault,
 }
 
@@ -232,6 +233,9 @@ impl World {
                 p.tick_at = None;
                 self.step(sid, Input::Tick)
             }
+            Event::Crash(sid, boot) if self.faults && self.boot(sid) == Some(boot) => {
+                self.crash(sid)
+            }
             Event::Client(id) => self.client(id),
             Event::Fault => self.fault(),
             _ => Ok(()),
@@ -250,7 +254,11 @@ impl World {
     fn options(&self, me: i64) -> PeerOptions {
         let text: String = (1..=self.voters + 1)
             .map(|n| {
-                let role = if n > self.voters { "observer" } else { "participant" };
+                let role = if n > self.voters {
+                    "observer"
+                } else {
+                    "participant"
+                };
                 format!("server.{n}=h{n}:1:2:{role}\n")
             })
             .collect();
@@ -290,7 +298,10 @@ impl World {
         if self.nodes[&sid].up.is_some() {
             return Ok(());
         }
-        let (history, data) = self.nodes[&sid].disk.recover().map_err(|e| format!("{sid}: {e}"))?;
+        let (history, data) = self.nodes[&sid]
+            .disk
+            .recover()
+            .map_err(|e| format!("{sid}: {e}"))?;
         self.say(|| format!("{sid} starts: {history:?}"));
         self.boots += 1;
         let process = Process {
@@ -407,7 +418,8 @@ impl World {
                 return Err(format!("{sid} logs {zxid} with other bytes"));
             }
             let disk = &mut self.nodes.get_mut(&sid).expect("a node").disk;
-            disk.append(*zxid, bytes.clone()).map_err(|e| format!("{sid}: {e}"))?;
+            disk.append(*zxid, bytes.clone())
+                .map_err(|e| format!("{sid}: {e}"))?;
             last = Some(*zxid);
         }
         Ok(last)
@@ -465,9 +477,10 @@ impl World {
                 disk.durable = disk.log.len();
                 Input::Flushed
             }
-            DiskOp::Truncate(z) => {
-                Input::Truncated(z, Box::new(disk.truncate(z, cuts).map_err(|e| format!("{sid}: {e}"))?))
-            }
+            DiskOp::Truncate(z) => Input::Truncated(
+                z,
+                Box::new(disk.truncate(z, cuts).map_err(|e| format!("{sid}: {e}"))?),
+            ),
             DiskOp::Reload => Input::Reloaded(Box::new(disk.recover()?.1)),
             DiskOp::SaveSnapshot(zxid, job) => {
                 disk.replace(zxid, stream(job));
@@ -641,8 +654,16 @@ impl World {
         };
         let kind = PacketType::from_i32(packet.kind);
         self.say(|| {
-            let to = if learner { self.links[i].leader } else { self.links[i].learner };
-            format!("{sid} -> {to} {} {}", kind.map_or("?", PacketType::name), packet.zxid)
+            let to = if learner {
+                self.links[i].leader
+            } else {
+                self.links[i].learner
+            };
+            format!(
+                "{sid} -> {to} {} {}",
+                kind.map_or("?", PacketType::name),
+                packet.zxid
+            )
         });
         if !learner && kind == Some(PacketType::Snap) {
             self.links[i].snap = packet.zxid;
@@ -685,7 +706,11 @@ impl World {
             return Ok(());
         }
         let link = &mut self.links[i];
-        let msg = if down { link.down.pop_front() } else { link.up.pop_front() };
+        let msg = if down {
+            link.down.pop_front()
+        } else {
+            link.up.pop_front()
+        };
         let (at_learner, at_leader) = (link.at_learner, link.at_leader);
         match (msg, down) {
             (Some(Msg::Packet(p)), true) => {
@@ -706,8 +731,20 @@ impl World {
 
     /// A disk that writes the epoch when NEWLEADER comes in, before the history.
     fn mutate(&mut self, sid: i64, packet: &QuorumPacket) {
-        let newleader = packet.kind == PacketType::NewLeader as i32;
-        if newleader && self.mutation == Some(Mutation::EpochBeforeHistory) {
+        if packet.kind != PacketType::NewLeader as i32 {
+            return;
+        }
+        // Taking over a history is where most can go wrong: die there often.
+        let percent = if self.mutation == Some(Mutation::EpochBeforeHistory) {
+            50
+        } else {
+            8
+        };
+        if self.rng.chance(percent) {
+            let (ms, boot) = (self.rng.below(12) as i64, self.process(sid).boot);
+            self.later(ms, Event::Crash(sid, boot));
+        }
+        if self.mutation == Some(Mutation::EpochBeforeHistory) {
             let disk = &mut self.nodes.get_mut(&sid).expect("a node").disk;
             disk.current = disk.current.max(packet.zxid.epoch());
         }
@@ -783,11 +820,20 @@ impl World {
                     let state = n.up.as_ref().map(|p| p.peer.state());
                     matches!(state, Some(PeerState::Leading(_)))
                 };
-                let leaders = self.nodes.iter().filter(|(_, n)| leading(n)).map(|(s, _)| *s);
-                leaders.collect::<Vec<_>>().into_iter().try_for_each(|s| self.crash(s))
+                let leaders = self
+                    .nodes
+                    .iter()
+                    .filter(|(_, n)| leading(n))
+                    .map(|(s, _)| *s);
+                leaders
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .try_for_each(|s| self.crash(s))
             }
             6..=7 => {
-                let open: Vec<usize> = (0..self.links.len()).filter(|i| self.links[*i].open).collect();
+                let open: Vec<usize> = (0..self.links.len())
+                    .filter(|i| self.links[*i].open)
+                    .collect();
                 if !open.is_empty() {
                     let i = *self.rng.pick(&open);
                     self.break_link(i);
@@ -802,7 +848,11 @@ impl World {
             }
             9..=10 => {
                 // Two sides.
-                let side: BTreeSet<i64> = all.iter().copied().filter(|_| self.rng.chance(50)).collect();
+                let side: BTreeSet<i64> = all
+                    .iter()
+                    .copied()
+                    .filter(|_| self.rng.chance(50))
+                    .collect();
                 self.say(|| format!("partition {side:?}"));
                 let one_way = self.rng.chance(20);
                 for (x, y) in all.iter().flat_map(|x| all.iter().map(move |y| (*x, *y))) {

@@ -167,6 +167,7 @@ mod tests {
 
     fn request(xid: i32, op: OpCode, origin: &Arc<Inbox>) -> Request {
         Request {
+            owner: crate::pipeline::Owner::Here,
             session: SESSION,
             xid,
             op,

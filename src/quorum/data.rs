@@ -22,7 +22,12 @@ pub struct Data {
 
 impl std::fmt::Debug for Data {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Data(at {}, recent from {})", self.tree.applied(), self.recent.base())
+        write!(
+            f,
+            "Data(at {}, recent from {})",
+            self.tree.applied(),
+            self.recent.base()
+        )
     }
 }
 

@@ -49,7 +49,10 @@ impl Leading {
 
     pub(super) fn next_tick(&self) -> Option<i64> {
         let server = self.server.as_ref().and_then(Server::next_tick);
-        server.into_iter().chain([self.leader.next_deadline()]).min()
+        server
+            .into_iter()
+            .chain([self.leader.next_deadline()])
+            .min()
     }
 
     /// The epoch whose quorum has just come together.

@@ -327,11 +327,24 @@ impl Peer {
             self.phase = Phase::Leading(Box::new(role));
             self.role(now, Input::Tick, out);
         } else {
-            self.learn(vote.leader, state == ServerState::Observing, false, now, out);
+            self.learn(
+                vote.leader,
+                state == ServerState::Observing,
+                false,
+                now,
+                out,
+            );
         }
     }
 
-    fn learn(&mut self, leader: ServerId, observes: bool, whole: bool, now: Now, out: &mut Effects) {
+    fn learn(
+        &mut self,
+        leader: ServerId,
+        observes: bool,
+        whole: bool,
+        now: Now,
+        out: &mut Effects,
+    ) {
         let link = self.new_link();
         out.net.push(Effect::ConnectLeader(link, leader));
         let role = Learning::new(self, link, observes, whole, now);
@@ -341,7 +354,8 @@ impl Peer {
     /// Connects to the same leader again, for its snapshot. An election in between could fail: the
     /// leader may need us before anybody else follows it.
     fn start_over(&mut self, now: Now, out: &mut Effects) {
-        let (Phase::Learning(role), Some(vote)) = (&self.phase, self.election.current_vote()) else {
+        let (Phase::Learning(role), Some(vote)) = (&self.phase, self.election.current_vote())
+        else {
             return;
         };
         let observes = role.observes();
@@ -358,7 +372,9 @@ impl Peer {
     /// The leader's id, as far as the election knows.
     pub fn leader(&self) -> Option<ServerId> {
         match self.phase {
-            Phase::Leading(_) | Phase::Learning(_) => self.election.current_vote().map(|v| v.leader),
+            Phase::Leading(_) | Phase::Learning(_) => {
+                self.election.current_vote().map(|v| v.leader)
+            }
             _ => None,
         }
     }

@@ -80,7 +80,8 @@ impl CommittedLog {
     pub fn push_keeping(&mut self, zxid: Zxid, bytes: Arc<[u8]>, applied: Zxid) {
         let last = self.last();
         assert!(
-            zxid > last && (self.is_empty() || zxid.epoch() > last.epoch() || last.next() == Some(zxid)),
+            zxid > last
+                && (self.is_empty() || zxid.epoch() > last.epoch() || last.next() == Some(zxid)),
             "the committed log has no holes: {zxid} behind {last}"
         );
         self.bytes += bytes.len();
@@ -171,7 +172,10 @@ mod tests {
     #[test]
     fn a_tail_that_never_committed_is_cut_inside_its_epoch_only() {
         let log = log(E + 1, &[E + 2, E + 3, 2 * E + 1]);
-        assert_eq!(log.plan(Zxid(2 * E + 9)), Plan::Trunc(Zxid(2 * E + 1), vec![]));
+        assert_eq!(
+            log.plan(Zxid(2 * E + 9)),
+            Plan::Trunc(Zxid(2 * E + 1), vec![])
+        );
         match log.plan(Zxid(E + 5)) {
             Plan::Trunc(to, lacks) => {
                 assert_eq!((to, zxids(&lacks)), (Zxid(E + 3), vec![2 * E + 1]));

@@ -386,7 +386,12 @@ impl Leader {
             let old = now - h.since_ms > limit && self.proposals.waits_for(h.sid, now - limit);
             h.kind == LearnerKind::Follower && h.is_acked() && old
         };
-        let late: Vec<_> = self.handlers.values().filter(lags).map(|h| h.link).collect();
+        let late: Vec<_> = self
+            .handlers
+            .values()
+            .filter(lags)
+            .map(|h| h.link)
+            .collect();
         for link in late {
             self.close(link, "it logs its proposals too slowly");
         }

@@ -62,7 +62,11 @@ impl Proposals {
         quorum: Arc<JointQuorum>,
         since_ms: i64,
     ) {
-        assert_eq!(self.last.next(), Some(zxid), "proposals take zxids in order");
+        assert_eq!(
+            self.last.next(),
+            Some(zxid),
+            "proposals take zxids in order"
+        );
         self.last = zxid;
         self.outstanding.push_back(Outstanding {
             zxid,

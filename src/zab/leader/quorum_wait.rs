@@ -51,7 +51,12 @@ impl Leader {
     /// Acknowledgements count by server, not by connection: the older connection of a server goes.
     fn drop_older(&mut self, sid: ServerId, link: LinkId) {
         let same = |h: &&Handler| h.sid == sid && h.link != link && h.is_known() && sid.0 >= 0;
-        let older: Vec<_> = self.handlers.values().filter(same).map(|h| h.link).collect();
+        let older: Vec<_> = self
+            .handlers
+            .values()
+            .filter(same)
+            .map(|h| h.link)
+            .collect();
         for link in older {
             self.close(link, "its server connected again");
         }
@@ -60,7 +65,9 @@ impl Leader {
     /// The promises heard so far, ours included: a server, and the epoch it accepted.
     fn accepted(&self) -> BTreeMap<ServerId, Epoch> {
         let known = self.handlers.values().filter(|h| {
-            h.stage == Stage::Known && h.kind == LearnerKind::Follower && self.quorum.is_voter(h.sid)
+            h.stage == Stage::Known
+                && h.kind == LearnerKind::Follower
+                && self.quorum.is_voter(h.sid)
         });
         known
             .map(|h| (h.sid, h.last.epoch()))
@@ -106,7 +113,11 @@ impl Leader {
         if matches!(self.phase, Phase::Discovery | Phase::Accepting) {
             return;
         }
-        let Some(h) = self.handlers.get_mut(&link).filter(|h| h.stage == Stage::Known) else {
+        let Some(h) = self
+            .handlers
+            .get_mut(&link)
+            .filter(|h| h.stage == Stage::Known)
+        else {
             return;
         };
         h.stage = Stage::Invited;
@@ -122,7 +133,11 @@ impl Leader {
             return self.close(link, "an ACKEPOCH that cannot be read");
         };
         let (mine, counted) = (self.history, current != -1 && packet.zxid.0 != -1);
-        let Some(h) = self.handlers.get_mut(&link).filter(|h| h.stage == Stage::Invited) else {
+        let Some(h) = self
+            .handlers
+            .get_mut(&link)
+            .filter(|h| h.stage == Stage::Invited)
+        else {
             return self.close(link, "an ACKEPOCH out of turn");
         };
         // Somebody who is ahead of us should lead; while nothing is decided, let him.
@@ -172,7 +187,10 @@ impl Leader {
         self.history.current = self.epoch;
         self.phase = Phase::Syncing;
         self.since_ms = now;
-        let waiting = self.handlers.values().filter(|h| h.stage == Stage::Promised);
+        let waiting = self
+            .handlers
+            .values()
+            .filter(|h| h.stage == Stage::Promised);
         let links: Vec<_> = waiting.map(|h| h.link).collect();
         for link in links {
             self.synchronise(link);
@@ -228,7 +246,11 @@ impl Leader {
 
     fn up_to_date(&mut self, now: i64, link: LinkId) {
         let limit = self.sync_ms();
-        let Some(h) = self.handlers.get_mut(&link).filter(|h| h.stage == Stage::Acked) else {
+        let Some(h) = self
+            .handlers
+            .get_mut(&link)
+            .filter(|h| h.stage == Stage::Acked)
+        else {
             return;
         };
         h.stage = Stage::UpToDate;

@@ -39,7 +39,11 @@ impl Leader {
     /// What [`LeaderEffect::ReadLog`] found: everything behind the learner's last transaction, up to
     /// where it was asked for; `None` when the log cannot give it.
     pub fn log_read(&mut self, link: LinkId, found: Option<Vec<Logged>>) {
-        let Some(h) = self.handlers.get(&link).filter(|h| h.stage == Stage::Reading) else {
+        let Some(h) = self
+            .handlers
+            .get(&link)
+            .filter(|h| h.stage == Stage::Reading)
+        else {
             return;
         };
         // The committed log went on meanwhile, and may have dropped its oldest entries.

@@ -50,7 +50,10 @@ impl Learner {
                 self.decided.push_back(Decided::Commit(zxid));
                 self.settle();
             }
-            Some(_) => self.fatal(12, "Committing a zxid that does not match the oldest pending one"),
+            Some(_) => self.fatal(
+                12,
+                "Committing a zxid that does not match the oldest pending one",
+            ),
             // Apache warns and goes on, and so loses a transaction.
             None => self.leave("a commit of something never proposed"),
         }

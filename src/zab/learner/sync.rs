@@ -93,7 +93,8 @@ impl Learner {
     /// A proposal of the history or of live traffic; false when the link must end.
     pub(super) fn queue(&mut self, zxid: Zxid, bytes: std::sync::Arc<[u8]>) -> bool {
         let last = self.last_queued;
-        let follows = last == Zxid::ZERO || last.next() == Some(zxid) || zxid.epoch() > last.epoch();
+        let follows =
+            last == Zxid::ZERO || last.next() == Some(zxid) || zxid.epoch() > last.epoch();
         // What cannot be read back must not get into our log.
         let readable = Entry::from_bytes(&bytes).is_ok_and(|e| e.zxid() == zxid);
         if !follows || !readable {
