@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::base::{SessionId, Zxid};
 use crate::jute::Input;
-use crate::proto::txn::{Entry, Txn};
 use crate::proto::{Code, OpCode};
+use crate::proto::txn::{Entry, Txn};
 use crate::telemetry::metrics::METRICS;
 use crate::tree::apply::apply;
 use crate::tree::{Inbox, Item};

@@ -9,8 +9,8 @@ use crate::base::{Id, ServerId, SessionId, Zxid};
 use crate::config::RequestThrottle;
 use crate::proto::OpCode;
 use crate::session::Authorizer;
-use crate::tree::snapshot::WalkStart;
 use crate::tree::{DataTree, Inbox};
+use crate::tree::snapshot::WalkStart;
 
 /// Both clocks at the moment of an input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

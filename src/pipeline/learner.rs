@@ -117,7 +117,8 @@ impl Server {
         if let Txn::CreateSession(t) = &entry.txn
             && self.sessions.get(entry.session()).is_none()
         {
-            self.sessions.track(entry.session(), t.timeout, now.mono_ms);
+            self.sessions
+                .track(entry.session(), t.timeout, now.mono_ms);
         }
         let (origin, xid, op) = match local {
             Some(l) => (l.origin, l.xid, l.op),

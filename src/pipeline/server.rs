@@ -12,7 +12,9 @@ use crate::telemetry::metrics::METRICS;
 use crate::tree::{DataTree, Inbox, Item};
 use crate::zab::{Broadcast, QuorumVerifier};
 
-use super::event::{Effects, Input, LogOp, Now, Owner, Request, Role, ServerOptions, SnapshotJob};
+use super::event::{
+    Effects, Input, LogOp, Now, Owner, Request, Role, ServerOptions, SnapshotJob,
+};
 use super::learner::Upstream;
 use super::prep::{Prep, Refused};
 use super::reaper::Reaper;
@@ -456,12 +458,7 @@ mod tests {
         server.step(at(1000), Input::Request(request), &mut out);
         let mut body = Vec::new();
         body.string(Some("/a"));
-        let reap = internal(
-            SessionId::NONE,
-            OpCode::DeleteContainer,
-            body.into(),
-            at(1000),
-        );
+        let reap = internal(SessionId::NONE, OpCode::DeleteContainer, body.into(), at(1000));
         server.step(at(1000), Input::Request(reap), &mut out);
         server.step(at(1000), Input::Durable(Zxid(2)), &mut out);
         assert!(server.tree.facts("/a").is_some());

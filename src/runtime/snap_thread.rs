@@ -59,7 +59,13 @@ impl SnapThread {
     pub fn take(&self, job: &SnapshotJob) -> Result<(), StoreError> {
         let start = self.clock.mono_ms();
         let zxid = job.start.zxid;
-        let Some(name) = write(&self.dirs, job, self.compression, self.with_last_zxid)? else {
+        let Some(name) = write(
+            &self.dirs,
+            job,
+            self.compression,
+            self.with_last_zxid,
+        )?
+        else {
             tracing::info!(target: "o.a.z.s.ZooKeeperServer", "Snapshot {zxid} given up: the role ended");
             return Ok(());
         };
@@ -92,11 +98,10 @@ pub fn write(
     out.sessions(&job.sessions).map_err(failed)?;
     out.acls(job.start.acls.iter().map(|(id, list)| (*id, &list[..])))
         .map_err(failed)?;
-    job.tree
-        .walk(&job.start, |n| {
-            out.node(n.path.text(), n.data.as_deref(), n.acl, &n.stat)
-        })
-        .map_err(failed)?;
+    job.tree.walk(&job.start, |n| {
+        out.node(n.path.text(), n.data.as_deref(), n.acl, &n.stat)
+    })
+    .map_err(failed)?;
     let at = job.tree.digest();
     let digest = SnapshotDigest {
         zxid: at.zxid,
