@@ -22,7 +22,10 @@ fn data_of(tree: &DataTree, path: &str) -> Option<Vec<u8>> {
 impl World {
     /// After every step of `sid`: what it has committed is what everybody has.
     pub fn check(&mut self, sid: i64) -> Fail {
-        let Some(p) = self.nodes.get_mut(&sid).and_then(|n| n.up.as_mut()) else {
+        let Some(node) = self.nodes.get_mut(&sid) else {
+            return Ok(());
+        };
+        let Some(p) = &mut node.up else {
             return Ok(());
         };
         let history = p.peer.history();
@@ -34,13 +37,19 @@ impl World {
         }
         let recent = &p.peer.data().recent;
         let first = p.looked.is_none();
-        // What was dropped again in this very step was seen at others.
-        let from = p.looked.unwrap_or_default().max(recent.base());
+        let from = p.looked.unwrap_or(recent.base());
         if recent.last() == from && !first {
             return Ok(());
         }
         p.looked = Some(recent.last());
-        let (new, last) = (recent.after(from), recent.last());
+        let last = recent.last();
+        // What was dropped again in this very step is in the log.
+        let log = node
+            .disk
+            .log
+            .iter()
+            .filter(|l| l.0 > from && l.0 <= recent.base());
+        let new: Vec<_> = log.cloned().chain(recent.after(from)).collect();
         let leads = matches!(p.peer.state(), PeerState::Leading(_));
         let highest = self
             .committed

@@ -69,6 +69,7 @@ pub enum Event {
     Snapshot(i64, u64, SnapshotJob),
     Tick(i64, u64, i64),
     Client(usize),
+    Crash(i64, u64),
     Fault,
 }
 
@@ -231,6 +232,9 @@ impl World {
                 }
                 p.tick_at = None;
                 self.step(sid, Input::Tick)
+            }
+            Event::Crash(sid, boot) if self.faults && self.boot(sid) == Some(boot) => {
+                self.crash(sid)
             }
             Event::Client(id) => self.client(id),
             Event::Fault => self.fault(),
@@ -727,8 +731,20 @@ impl World {
 
     /// A disk that writes the epoch when NEWLEADER comes in, before the history.
     fn mutate(&mut self, sid: i64, packet: &QuorumPacket) {
-        let newleader = packet.kind == PacketType::NewLeader as i32;
-        if newleader && self.mutation == Some(Mutation::EpochBeforeHistory) {
+        if packet.kind != PacketType::NewLeader as i32 {
+            return;
+        }
+        // Taking over a history is where most can go wrong: die there often.
+        let percent = if self.mutation == Some(Mutation::EpochBeforeHistory) {
+            50
+        } else {
+            8
+        };
+        if self.rng.chance(percent) {
+            let (ms, boot) = (self.rng.below(12) as i64, self.process(sid).boot);
+            self.later(ms, Event::Crash(sid, boot));
+        }
+        if self.mutation == Some(Mutation::EpochBeforeHistory) {
             let disk = &mut self.nodes.get_mut(&sid).expect("a node").disk;
             disk.current = disk.current.max(packet.zxid.epoch());
         }
