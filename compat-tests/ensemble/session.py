@@ -181,7 +181,8 @@ class Session:
     def move(self, port):
         """Leaves its member for the one at this port."""
         deadline = time.monotonic() + 30
-        while self.port != port:
+        moved = False
+        while not moved or self.port != port:
             # A member that is behind what the session has seen refuses it; the next one takes it,
             # and so it is tried again.
             if self.expired or time.monotonic() > deadline:
@@ -190,6 +191,7 @@ class Session:
             self.drop()
             with self.changed:
                 self.changed.wait_for(lambda: self.port is not None or self.expired, 5)
+            moved = True
 
     def drop(self):
         """Ends the connection, not the session."""

@@ -9,7 +9,22 @@ use crate::base::{Epoch, Zxid};
 use crate::pipeline::{self, LogOp, Now, Owner, Server, SnapshotJob};
 use crate::proto::OpCode;
 use crate::zab::Logged;
-use crate::zab::leader::{ForwardedRequest, Leader, LeaderEffect, LeaderOptions};
+use crate::zab::leader::{ForwardedRequest, Leader, LeaderEffect, LeaderOptions, LearnerKind};
+
+/// How many learners a leader has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learners {
+    /// Connected.
+    pub all: i64,
+    /// Voters that are in time.
+    pub followers: i64,
+    /// Followers without a vote that are in time.
+    pub non_voting: i64,
+    /// Observers that are in time.
+    pub observers: i64,
+    /// Syncs that wait for a commit.
+    pub pending_syncs: i64,
+}
 
 /// See the module.
 pub(super) struct Leading {
@@ -108,6 +123,26 @@ impl Leading {
             _ => {}
         }
         self.settle(data, now, out)
+    }
+
+    /// How many learners there are.
+    pub(super) fn learners(&self, now_ms: i64) -> Learners {
+        let mut n = Learners {
+            pending_syncs: self.leader.pending_syncs() as i64,
+            ..Learners::default()
+        };
+        for h in self.leader.handlers() {
+            n.all += 1;
+            if !self.leader.is_synced(h, now_ms) {
+                continue;
+            }
+            match h.kind {
+                LearnerKind::Observer => n.observers += 1,
+                LearnerKind::Follower if self.leader.votes(h.sid) => n.followers += 1,
+                LearnerKind::Follower => n.non_voting += 1,
+            }
+        }
+        n
     }
 
     fn server_step(&mut self, now: Now, input: pipeline::Input) {

@@ -14,5 +14,6 @@ mod peer;
 
 pub use data::Data;
 pub use event::{DiskOp, Effect, Effects, Input, Serving};
+pub use leading::Learners;
 pub use options::PeerOptions;
 pub use peer::{Peer, PeerState};

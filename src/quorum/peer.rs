@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::data::Data;
 use super::event::{DiskOp, Effect, Effects, Input, Serving};
-use super::leading::Leading;
+use super::leading::{Leading, Learners};
 use super::learning::Learning;
 use super::options::PeerOptions;
 use crate::base::{Epoch, ServerId, SessionId, Zxid};
@@ -367,6 +367,14 @@ impl Peer {
     fn new_link(&mut self) -> LinkId {
         self.next_link += 1;
         LinkId(self.next_link)
+    }
+
+    /// How many learners a leader has; none otherwise.
+    pub fn learners(&self, now: Now) -> Learners {
+        match &self.phase {
+            Phase::Leading(l) => l.learners(now.mono_ms),
+            _ => Learners::default(),
+        }
     }
 
     /// The leader's id, as far as the election knows.

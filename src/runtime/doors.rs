@@ -17,7 +17,7 @@ use crate::tree::DataTree;
 use super::clock::SystemClock;
 use super::options;
 use super::start::whitelist;
-use super::view::View;
+use super::view::{SharedLearners, View};
 use super::words::Words;
 
 /// The view of the moment; none before the first.
@@ -30,6 +30,7 @@ pub(super) struct Doors {
     pub(super) authorizer: Arc<Authorizer>,
     pub(super) dirs: Arc<DataDirs>,
     pub(super) view: ViewCell,
+    pub(super) learners: SharedLearners,
     registry: Arc<Registry>,
     stats: Arc<ServerStats>,
     seed: u64,
@@ -49,6 +50,7 @@ impl Doors {
             authorizer: authorizer.clone(),
             dirs: dirs.clone(),
             view: ViewCell::default(),
+            learners: SharedLearners::default(),
             registry: Arc::default(),
             stats: Arc::default(),
             seed,
@@ -88,7 +90,14 @@ impl Doors {
             auth_failed: AtomicUsize::new(0),
         });
         let (config, dirs, clock) = (config.clone(), self.dirs.clone(), self.clock.clone());
-        let view = View::new(edge.clone(), config, dirs, clock, mode);
+        let view = View::new(
+            edge.clone(),
+            config,
+            dirs,
+            clock,
+            mode,
+            self.learners.clone(),
+        );
         *self.view.write() = Some(Arc::new(view));
         edge
     }

@@ -254,6 +254,7 @@ impl Member {
             }
             if self.peer.next_tick().is_some_and(|due| due <= now.mono_ms) {
                 self.peer.step(now, Input::Tick, &mut effects);
+                self.doors.learners.set(self.peer.learners(now));
             }
             self.carry_out(&mut effects);
         }

@@ -12,7 +12,10 @@ use crate::admin::{environment, process};
 use crate::base::{ConnId, ServerId, SessionId, Zxid};
 use crate::config::Config;
 use crate::conn::{Clock, ConnInfo, Edge};
+use parking_lot::Mutex;
+
 use crate::proto::OpCode;
+use crate::quorum::Learners;
 use crate::store::Dir;
 use crate::store::os::DataDirs;
 use crate::telemetry::java_num::round4;
@@ -35,6 +38,22 @@ pub const VERSION: &str = concat!(
     ", built on 2026-11-25 00:00 UTC"
 );
 
+/// How many learners a leader has, for those who show it.
+#[derive(Clone, Debug, Default)]
+pub struct SharedLearners(Arc<Mutex<Learners>>);
+
+impl SharedLearners {
+    /// As noted last.
+    pub fn get(&self) -> Learners {
+        *self.0.lock()
+    }
+
+    /// Notes it.
+    pub fn set(&self, learners: Learners) {
+        *self.0.lock() = learners;
+    }
+}
+
 /// See the module.
 pub struct View {
     /// Shared with the connections.
@@ -48,6 +67,8 @@ pub struct View {
     /// Start of serving, monotonic ms.
     pub started_ms: i64,
     mode: Mode,
+    /// What a leader knows of its learners.
+    pub learners: SharedLearners,
     trace_mask: AtomicI64,
 }
 
@@ -59,6 +80,7 @@ impl View {
         dirs: Arc<DataDirs>,
         clock: Arc<SystemClock>,
         mode: Mode,
+        learners: SharedLearners,
     ) -> Self {
         let started_ms = clock.mono_ms();
         let trace_mask = AtomicI64::new(TRACE_MASK);
@@ -69,8 +91,18 @@ impl View {
             clock,
             started_ms,
             mode,
+            learners,
             trace_mask,
         }
+    }
+
+    fn in_ensemble(&self) -> bool {
+        matches!(self.mode, Mode::Leader | Mode::Follower | Mode::Observer)
+    }
+
+    /// What only a leader shows.
+    fn of_leader(&self, n: i64) -> Option<Number> {
+        (self.mode == Mode::Leader).then_some(Number::Int(n))
     }
 
     /// A monotonic ms as a wall ms.
@@ -391,16 +423,16 @@ impl GaugeSource for View {
             Gauge::AuthFailedCount => int(self.edge.auth_failed.load(Relaxed) as i64),
             // Counted on TLS ports only.
             Gauge::NonMtlsRemoteConnCount | Gauge::NonMtlsLocalConnCount => int(0),
-            Gauge::QuorumSize
-            | Gauge::SyncedObservers
-            | Gauge::Learners
-            | Gauge::SyncedFollowers
-            | Gauge::SyncedNonVotingFollowers
-            | Gauge::PendingSyncs
-            | Gauge::LeaderUptime
-            | Gauge::LastProposalSize
-            | Gauge::MaxProposalSize
-            | Gauge::MinProposalSize => None,
+            Gauge::QuorumSize => self
+                .in_ensemble()
+                .then(|| Number::Int(self.config.ensemble.voters().count() as i64)),
+            Gauge::SyncedObservers => self.of_leader(self.learners.get().observers),
+            Gauge::Learners => self.of_leader(self.learners.get().all),
+            Gauge::SyncedFollowers => self.of_leader(self.learners.get().followers),
+            Gauge::SyncedNonVotingFollowers => self.of_leader(self.learners.get().non_voting),
+            Gauge::PendingSyncs => self.of_leader(self.learners.get().pending_syncs),
+            Gauge::LeaderUptime => self.of_leader(self.clock.mono_ms() - self.started_ms),
+            Gauge::LastProposalSize | Gauge::MaxProposalSize | Gauge::MinProposalSize => None,
         }
     }
 

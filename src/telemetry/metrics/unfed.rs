@@ -7,8 +7,6 @@ pub const UNFED: &[(&str, &[&str])] = &[
         "comes with ensembles",
         &[
             "looking_count",
-            "diff_count",
-            "snap_count",
             "revalidate_count",
             "learner_proposal_received_count",
             "learner_commit_received_count",

@@ -225,6 +225,16 @@ impl Leader {
         self.proposals.last()
     }
 
+    /// Does it vote?
+    pub fn votes(&self, server: ServerId) -> bool {
+        self.quorum.is_voter(server)
+    }
+
+    /// Syncs that wait for a commit.
+    pub fn pending_syncs(&self) -> usize {
+        self.syncs.len()
+    }
+
     /// How many proposals are not committed.
     pub fn outstanding(&self) -> usize {
         self.proposals.len()
