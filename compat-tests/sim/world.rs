@@ -452,6 +452,7 @@ impl World {
     fn finish(&mut self, sid: i64, op: DiskOp) -> Result<Option<Input>, String> {
         self.say(|| match &op {
             DiskOp::Log(_) => format!("{sid} logged"),
+            DiskOp::SaveSnapshot(zxid, _) => format!("{sid} saves the leader's snapshot, {zxid}"),
             op => format!("{sid} disk {op:?}"),
         });
         let cuts = self.mutation != Some(Mutation::MissedTrunc);
@@ -713,12 +714,25 @@ impl World {
         };
         let (at_learner, at_leader) = (link.at_learner, link.at_leader);
         match (msg, down) {
-            (Some(Msg::Packet(p)), true) => {
-                self.mutate(to, &p);
-                self.step(to, Input::LeaderPackets(at_learner, vec![p]))
-            }
-            (Some(Msg::Packet(p)), false) => {
-                self.step(to, Input::LearnerPackets(at_leader, vec![p]))
+            (Some(Msg::Packet(p)), down) => {
+                // Several may have come by the time they are looked at.
+                let mut packets = vec![p];
+                let more = if self.rng.chance(30) { self.rng.below(5) } else { 0 };
+                let link = &mut self.links[i];
+                let queue = if down { &mut link.down } else { &mut link.up };
+                for _ in 0..more {
+                    match queue.pop_front_if(|m| matches!(m, Msg::Packet(_))) {
+                        Some(Msg::Packet(p)) => packets.push(p),
+                        _ => break,
+                    }
+                }
+                if !down {
+                    return self.step(to, Input::LearnerPackets(at_leader, packets));
+                }
+                for p in &packets {
+                    self.mutate(to, p);
+                }
+                self.step(to, Input::LeaderPackets(at_learner, packets))
             }
             (Some(Msg::Snapshot(zxid, job)), _) => {
                 // Written as late as possible: as fuzzy as can be.
