@@ -26,7 +26,7 @@ const LAYERS: &[(&str, u8)] = &[
 
 /// Uses inside one layer, each with its reason.
 const SIDEWAYS: &[(&str, &str)] = &[
-    ("proto", "jute"), // records are declared with the codec
+    ("proto", "jute"),      // records are declared with the codec
     ("quorum", "pipeline"), // a role runs the server
 ];
 

@@ -229,7 +229,11 @@ fn watches(server: &Server) -> Vec<String> {
         create("/w", 0),
     ]) {
         let request = frame(&op.encode(xid, 0));
-        let asked = if matches!(op.code(), 3 | 4 | 12) { 2 } else { 1 };
+        let asked = if matches!(op.code(), 3 | 4 | 12) {
+            2
+        } else {
+            1
+        };
         for conn in &mut clients[..asked] {
             conn.send(&request);
             // Events come before the reply to what caused them.

@@ -166,12 +166,8 @@ impl World {
 
     /// Runs until `until`.
     pub fn run(&mut self, until: i64) -> Fail {
-        while let Some(((at, _), event)) = self.events.first_key_value().map(|(k, _)| (*k, ())) {
-            if at > until {
-                break;
-            }
-            let _ = event;
-            let ((at, _), event) = self.events.pop_first().expect("there is one");
+        while let Some(due) = self.events.first_entry().filter(|e| e.key().0 <= until) {
+            let ((at, _), event) = due.remove_entry();
             self.now = at;
             self.event(event)?;
         }
@@ -717,7 +713,11 @@ impl World {
             (Some(Msg::Packet(p)), down) => {
                 // Several may have come by the time they are looked at.
                 let mut packets = vec![p];
-                let more = if self.rng.chance(30) { self.rng.below(5) } else { 0 };
+                let more = if self.rng.chance(30) {
+                    self.rng.below(5)
+                } else {
+                    0
+                };
                 let link = &mut self.links[i];
                 let queue = if down { &mut link.down } else { &mut link.up };
                 for _ in 0..more {
