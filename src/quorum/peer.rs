@@ -10,6 +10,7 @@ use super::options::PeerOptions;
 use crate::base::{Epoch, ServerId, SessionId, Zxid};
 use crate::pipeline::{self, Now, Role, Server};
 use crate::session::SessionTracker;
+use crate::telemetry::metrics::METRICS;
 use crate::zab::election::{self, Election, InitialVote, ServerState, Vote};
 use crate::zab::leader::History;
 use crate::zab::{JointQuorum, LinkId, Logged};
@@ -289,6 +290,7 @@ impl Peer {
 
     fn look(&mut self, now: Now, out: &mut Effects) {
         self.phase = Phase::Looking;
+        METRICS.looking_count.inc();
         tracing::info!(
             target: "o.a.z.s.q.FastLeaderElection",
             "New election. My id = {}, proposed zxid={}", self.options.me.0, self.history.last

@@ -4,12 +4,9 @@
 /// happens (`compat-tests/layers.rs` looks for it).
 pub const UNFED: &[(&str, &[&str])] = &[
     (
-        "comes with ensembles",
+        "of ensembles, and not recorded yet",
         &[
-            "looking_count",
             "revalidate_count",
-            "learner_proposal_received_count",
-            "learner_commit_received_count",
             "quit_leading_due_to_disloyal_voter",
             "skip_learner_request_to_next_processor_count",
             "follower_sync_time",

@@ -7,6 +7,7 @@ use super::handler::{LearnerKind, Stage};
 use super::{Leader, LeaderEffect, Phase};
 use crate::base::{ServerId, Zxid};
 use crate::proto::quorum::{PacketType, QuorumPacket};
+use crate::telemetry::metrics::METRICS;
 use crate::zab::committed_log::Plan;
 use crate::zab::link::{LinkId, Logged};
 
@@ -81,10 +82,9 @@ impl Leader {
             "Synchronizing with Learner sid: {sid} maxCommittedLog={last} minCommittedLog={} lastProcessedZxid={} peerLastZxid={peer}: {how}",
             self.cache.base(), self.applied
         );
-        let metrics = &crate::telemetry::metrics::METRICS;
         match plan {
             Plan::Diff(lacks) => {
-                metrics.diff_count.inc();
+                METRICS.diff_count.inc();
                 self.send(link, QuorumPacket::new(PacketType::Diff, last));
                 self.send_committed(link, lacks);
             }
@@ -93,7 +93,7 @@ impl Leader {
                 self.send_committed(link, lacks);
             }
             Plan::Older | Plan::Snap => {
-                metrics.snap_count.inc();
+                METRICS.snap_count.inc();
                 self.send(link, QuorumPacket::new(PacketType::Snap, self.applied));
                 self.out.push(LeaderEffect::SendSnapshot(link));
                 let lacks = self.cache.after(self.applied);

@@ -3,6 +3,7 @@
 use super::{Decided, Learner, LearnerEffect};
 use crate::base::Zxid;
 use crate::proto::quorum::{PacketType, QuorumPacket, RevalidateAnswer};
+use crate::telemetry::metrics::METRICS;
 use crate::zab::leader::LearnerKind;
 
 impl Learner {
@@ -10,6 +11,7 @@ impl Learner {
         let zxid = packet.zxid;
         match (kind, self.options.kind) {
             (PacketType::Proposal, LearnerKind::Follower) => {
+                METRICS.learner_proposal_received_count.inc();
                 if let Some(bytes) = packet.data
                     && self.queue(zxid, bytes)
                 {
@@ -26,6 +28,7 @@ impl Learner {
                 }
             }
             (PacketType::Commit | PacketType::CommitAndActivate, LearnerKind::Follower) => {
+                METRICS.learner_commit_received_count.inc();
                 self.committed(zxid);
             }
             (PacketType::Ping, _) => self.out.push(LearnerEffect::Ping(zxid)),
