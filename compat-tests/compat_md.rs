@@ -1,6 +1,8 @@
 //! COMPAT.md is generated from the tables the server itself uses. This test fails when the file is
 //! not what they say; `ZABRA_BLESS=1 cargo test --test compat_md` writes it anew.
 
+#[path = "compat_md/absent.rs"]
+mod absent;
 #[allow(dead_code)]
 #[path = "differential/deviations.rs"]
 mod deviations;
@@ -38,7 +40,6 @@ every byte, all in `compat-tests/`.
 | TLS (`secureClientPort`, port unification) | refused at start: serving plaintext instead would be worse |
 | SASL logins (DIGEST-MD5, GSSAPI) | a SASL request is answered as by an Apache server without a login context |
 | audit log | accepted, one WARN at start |
-| request and connection throttles | accepted, one WARN at start, nothing is throttled |
 ";
 
 fn render() -> String {
@@ -49,6 +50,7 @@ fn render() -> String {
     four_letter_words(&mut out);
     configuration(&mut out);
     metric_names(&mut out);
+    absent_names(&mut out);
     out
 }
 
@@ -131,6 +133,18 @@ fn metric_names(out: &mut String) {
     out.push_str("| name | kind | |\n| --- | --- | --- |\n");
     for m in metrics::TABLE {
         let _ = writeln!(out, "| {} | {:?} | {} |", m.name, m.kind, cell(m.help));
+    }
+    out.push_str("\nThese stay at zero:\n\n| names | why |\n| --- | --- |\n");
+    for (why, names) in metrics::UNFED {
+        let _ = writeln!(out, "| {} | {why} |", names.join(", "));
+    }
+}
+
+fn absent_names(out: &mut String) {
+    out.push_str("\n## Names of 3.9.5 that are not in these tables\n\n");
+    out.push_str("| | name | why |\n| --- | --- | --- |\n");
+    for (list, name, why) in absent::TABLE {
+        let _ = writeln!(out, "| {list} | {name} | {} |", cell(why));
     }
 }
 

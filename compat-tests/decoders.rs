@@ -5,10 +5,13 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 use zabra::jute::{Input, Jute};
+use zabra::proto::quorum::{LearnerInfo, LearnerRequest, QuorumAuthPacket, QuorumPacket, payload};
 use zabra::proto::request::*;
 use zabra::proto::txn::{
     CreateTtlTxn, CreateTxn, Entry, MultiTxn, SetAclTxn, SubTxn, Txn, TxnHeader, some,
 };
+use zabra::store::SnapDecoder;
+use zabra::store::snapshot::Ignore;
 
 thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
@@ -77,6 +80,18 @@ fn all_records(bytes: &[u8]) {
     );
     within_bounds(bytes, |b| {
         let _ = Entry::from_bytes(b);
+    });
+    within_bounds(bytes, |b| {
+        let _ = QuorumPacket::decode(b, 1 << 21);
+        let _ = QuorumAuthPacket::decode(b, 1 << 21);
+        let _ = LearnerInfo::decode(Some(b));
+        let _ = LearnerRequest::decode(Some(b));
+        let _ = payload::decode_touches(Some(b));
+        let _ = payload::decode_activate(Some(b));
+    });
+    within_bounds(bytes, |b| {
+        let mut snapshot = SnapDecoder::new(Ignore, 1 << 21);
+        let _ = snapshot.push(b);
     });
     for op in -11..120 {
         within_bounds(bytes, |b| {

@@ -16,7 +16,9 @@ const LAYERS: &[(&str, u8)] = &[
     ("zab", 2),
     ("store", 2),
     ("pipeline", 3),
+    ("quorum", 3),
     ("conn", 4),
+    ("peer", 4),
     ("admin", 4),
     ("bench", 5),
     ("runtime", 5),
@@ -24,7 +26,8 @@ const LAYERS: &[(&str, u8)] = &[
 
 /// Uses inside one layer, each with its reason.
 const SIDEWAYS: &[(&str, &str)] = &[
-    ("proto", "jute"), // records are declared with the codec
+    ("proto", "jute"),      // records are declared with the codec
+    ("quorum", "pipeline"), // a role runs the server
 ];
 
 /// Uses upwards, each with its reason.
@@ -172,4 +175,33 @@ fn unsafe_code_stays_where_it_is() {
             "{file} has unsafe code"
         );
     }
+}
+
+/// A metric that nobody feeds is a panel that lies: each is recorded, or COMPAT.md says why not.
+#[test]
+fn each_metric_is_recorded_or_said_not_to_be() {
+    use zabra::telemetry::metrics::{Kind, TABLE, UNFED};
+    let code: Vec<String> = source()
+        .into_iter()
+        .filter(|(file, _)| !file.starts_with("telemetry/"))
+        .map(|(_, code)| code.split_whitespace().collect())
+        .collect();
+    let recorded = |name: &str| {
+        let field = format!("METRICS.{name}");
+        let whole = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        code.iter()
+            .any(|text| text.split(&field).skip(1).any(whole))
+    };
+    let unfed = |name| UNFED.iter().any(|(_, names)| names.contains(&name));
+    let counted = TABLE
+        .iter()
+        .filter(|def| !matches!(def.kind, Kind::Gauge | Kind::GaugeSet));
+    let wrong: Vec<_> = counted
+        .filter(|def| recorded(def.name) == unfed(def.name))
+        .map(|def| def.name)
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "recorded and unfed, or neither: {wrong:?}"
+    );
 }

@@ -20,8 +20,11 @@ pub mod zab;
 
 pub mod pipeline;
 
+pub mod quorum;
+
 pub mod admin;
 pub mod conn;
+pub mod peer;
 
 pub mod bench;
 pub mod runtime;

@@ -19,8 +19,9 @@ use crate::options::Options;
 
 /// Longest start, s: a million nodes out of a log.
 const START_MAX: Duration = Duration::from_secs(180);
-/// One attempt to reach a server that starts may take this long.
-const ATTEMPT_MAX: Duration = Duration::from_secs(2);
+/// One attempt to reach a server that starts may take this long. Apache accepts connections before it
+/// answers them, and leaves those of the first moments without an answer.
+const ATTEMPT_MAX: Duration = Duration::from_millis(100);
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]

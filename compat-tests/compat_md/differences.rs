@@ -44,6 +44,13 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "they stay; only creating new ones needs the flag",
     ),
     (
+        "recovery",
+        "`emulate353TTLNodes` reads any negative owner as a TTL of 3.5.3 (its low 40 bits); new TTL \
+         nodes get today's layout all the same",
+        "takes such an owner for a session, as Apache does without the flag, and warns: only the \
+         beta 3.5.3 wrote it, and sessions of servers with ids from 128 on look the same",
+    ),
+    (
         "snapshots",
         "written under their final name and not synced",
         "written aside, synced, renamed, directory synced",
@@ -79,6 +86,16 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "a client with a million unread events is cut off; it re-arms its watches when it returns",
     ),
     (
+        "reaper",
+        "deletes whatever childless node is at a candidate's path by then, persistent ones too",
+        "deletes it only if it still is a container or TTL node whose time has come",
+    ),
+    (
+        "throttle",
+        "reads wait in `request_throttle_*` too, and may be answered -127",
+        "reads are answered where they arrive and never queue; writes wait as in Apache",
+    ),
+    (
         "secure port",
         "needs the Netty factory",
         "one connection layer: either class name is accepted",
@@ -92,6 +109,17 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "metrics",
         "a comma behind the last label; no bound on the number of labels of a set",
         "no such comma; at most 1,000 labels a set",
+    ),
+    (
+        "metrics",
+        "a standalone server proposes nothing: commit_count, proposal_count and proposal_latency stay \
+         at zero",
+        "a standalone server is a quorum of one, and counts what it proposes and commits",
+    ),
+    (
+        "metrics",
+        "reads pass the throttler and the prep and sync processors, and are counted there",
+        "reads pass by them: what they count are writes, and times and sizes are those of batches",
     ),
     (
         "version",

@@ -34,7 +34,7 @@ Compares Zabra with Apache ZooKeeper, reply by reply.
   --first-seed N     seed of the first program (default 1)
   --steps N          random steps of each program (default 300)
   --profile NAME     only this profile: main, defaults, open, enforce, reaper
-  --only SECTION     selftest, scripted, random, words, alone; may be repeated
+  --only SECTION     selftest, scripted, random, words, counters, alone; may be repeated
   --without A,B      kinds of requests or steps to leave out
   --shrink N         attempts at shrinking a difference (default 40)
   --max N            stop after N differences (default 10)

@@ -17,7 +17,7 @@
 //! | `pair`, `servers`, `profiles` | two servers and their configuration |
 //! | `compare`, `difference`, `deviations` | what counts as the same |
 //! | `runner`, `survey` | running, shrinking, going on |
-//! | `random`, `scripted`, `words`, `alone`, `selftest` | the sections of a run |
+//! | `random`, `scripted`, `words`, `counters`, `alone`, `selftest` | the sections of a run |
 //!
 //! It has a codec, sockets and a notion of ZooKeeper of its own, on purpose: nothing here uses the
 //! product's code.
@@ -27,6 +27,7 @@ mod args;
 mod codec;
 mod compare;
 mod conn;
+mod counters;
 mod coverage;
 mod deviations;
 mod difference;
@@ -112,6 +113,9 @@ fn run(args: &Args) -> Result<bool, String> {
     }
     if args.wants("words") {
         words::section(args, &launchers, &mut ledger)?;
+    }
+    if args.wants("counters") {
+        counters::section(&launchers, &mut ledger)?;
     }
     // Apache would not survive it.
     if args.wants("alone") && !args.oracle {

@@ -74,11 +74,13 @@ def kills_at_start(ctx, seed):
             server = p.server(ctx.server_command)
             thread = threading.Thread(target=_start, args=(server,))
             thread.start()
-            time.sleep(rng.random() * 0.03)
-            place.until("a process", lambda: server.process is not None)
-            server.process.send_signal(signal.SIGKILL)
-            thread.join()
-            server.__exit__(None, None, None)
+            try:
+                time.sleep(rng.random() * 0.03)
+                place.until("a process", lambda: server.process is not None)
+                server.process.send_signal(signal.SIGKILL)
+                thread.join()
+            finally:
+                server.end()
         with p.server(ctx.server_command) as server:
             work.check(server.tree())
             work.resume(p.port)

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 
 import load
 import place
@@ -20,11 +19,16 @@ MOUNTS = {
 
 
 @contextlib.contextmanager
-def small_disk(kind):
+def small_disk(ctx, kind):
     """A folder on a small file system that only a process of ours sees: a command that runs
     programs beside it, the folder as they see it and the same as we do. It goes with that
-    process, however this one ends. None when this machine does not let us."""
-    folder = tempfile.mkdtemp(prefix="zabra-durability-")
+    process, however this one ends: `--keep` leaves only the image of ext4. None when this machine
+    does not let us."""
+    with place.temporary(ctx) as folder:
+        yield from _mounted(kind, folder)
+
+
+def _mounted(kind, folder):
     mount, image = os.path.join(folder, "disk"), os.path.join(folder, "image")
     os.mkdir(mount)
     with open(image, "wb") as f:
@@ -47,7 +51,6 @@ def small_disk(kind):
     finally:
         if holder is not None:
             processes.kill_group(holder)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def acked_or_ended(work, goal, server):
@@ -67,11 +70,11 @@ def fill_up(path, leave):
 def full(ctx, kind, config, seed):
     """The disk gets full under load: the server ends with a message and status 1 or 10, twice;
     with room it goes on and nothing acknowledged is missing. None when that cannot be tried."""
-    with small_disk(kind) as disk:
+    with small_disk(ctx, kind) as disk:
         if disk is None:
             return "needs root, unshare, nsenter and mount for a small file system"
         enter, inside, outside = disk
-        p = place.Place(os.path.join(outside, "p"), ctx.ports.take(), config)
+        p = place.Place(os.path.join(outside, "p"), ctx.ports.take(), config, keep=ctx.options.keep)
         shown = os.path.join(inside, "p", "data")
         command = enter + ctx.server_command
         work = load.Load(seed, data_max=1500)
@@ -101,15 +104,17 @@ def full(ctx, kind, config, seed):
             # Whether it can start without room depends on what is left; never with a loss.
             room = p.server(command, data=shown)
             try:
-                with room as server:
-                    for w in work.workers:
-                        saved = list(w.pending), dict(w.tree), w.session
-                        w.check(server.tree())
-                        w.pending.extend(saved[0])
-                        w.tree, w.session = saved[1:]
+                room.start()
+                for w in work.workers:
+                    saved = list(w.pending), dict(w.tree), w.session
+                    w.check(room.tree())
+                    w.pending.extend(saved[0])
+                    w.tree, w.session = saved[1:]
             except (RuntimeError, wire.Gone, AttributeError):
                 if "No space left on device" not in room.output():
                     raise AssertionError(room.log_tail()) from None
+            finally:
+                room.end()
             with contextlib.suppress(FileNotFoundError):
                 os.remove(ballast)
         with p.server(command, data=shown) as server:
@@ -143,11 +148,12 @@ def unusable(ctx):
 
 def read_only(ctx):
     """A file system that is mounted read-only."""
-    with small_disk("tmpfs") as disk:
+    with small_disk(ctx, "tmpfs") as disk:
         if disk is None:
             return "needs root, unshare, nsenter and mount for a small file system"
         enter, inside, outside = disk
-        p = place.Place(os.path.join(outside, "p"), ctx.ports.take(), ["preAllocSize=64"])
+        where, small = os.path.join(outside, "p"), ["preAllocSize=64"]
+        p = place.Place(where, ctx.ports.take(), small, keep=ctx.options.keep)
         shown = os.path.join(inside, "p", "data")
         command = enter + ctx.server_command
         with p.server(command, data=shown) as server:

@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import tarfile
-import tempfile
 
 import place
 import tree
@@ -26,21 +24,20 @@ SETS["std-395-admin"] = "expected-after-restart.json"
 
 def take_over(ctx, name):
     """Starts twice: what the first start did must not change what the second one finds."""
-    folder = tempfile.mkdtemp(prefix="zabra-durability-")
-    with tarfile.open(os.path.join(FOLDER, name + ".tar.gz")) as archive:
-        if hasattr(tarfile, "data_filter"):
-            archive.extractall(folder, filter="data")
-        else:
-            archive.extractall(folder)
-    root = os.path.join(folder, name)
-    with open(os.path.join(root, SETS[name])) as f:
-        golden = json.load(f)
-    want = tree.expected(golden["nodes"])
-    split = os.path.isdir(os.path.join(root, "datalog"))
-    p = place.Place(root, ctx.ports.take(), split=split)
-    for start in ("first", "second"):
-        with p.server(ctx.server_command) as server:
-            if start == "first" and "zxid" in golden and server.zxid() != int(golden["zxid"], 16):
-                raise AssertionError("zxid 0x%x, not %s" % (server.zxid(), golden["zxid"]))
-            tree.same(server.tree(), want, "%s, %s start" % (name, start))
-    shutil.rmtree(folder)
+    with place.temporary(ctx) as folder:
+        with tarfile.open(os.path.join(FOLDER, name + ".tar.gz")) as archive:
+            if hasattr(tarfile, "data_filter"):
+                archive.extractall(folder, filter="data")
+            else:
+                archive.extractall(folder)
+        root = os.path.join(folder, name)
+        with open(os.path.join(root, SETS[name])) as f:
+            golden = json.load(f)
+        want = tree.expected(golden["nodes"])
+        split = os.path.isdir(os.path.join(root, "datalog"))
+        p = place.Place(root, ctx.ports.take(), split=split, keep=ctx.options.keep)
+        for start in ("first", "second"):
+            with p.server(ctx.server_command) as server:
+                if start == "first" and "zxid" in golden and server.zxid() != int(golden["zxid"], 16):
+                    raise AssertionError("zxid 0x%x, not %s" % (server.zxid(), golden["zxid"]))
+                tree.same(server.tree(), want, "%s, %s start" % (name, start))

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import tempfile
 import time
 
 import servers
@@ -21,10 +22,10 @@ BUSY = [
 
 
 class Place:
-    """Folders in a folder; `command` runs over them."""
+    """Folders in a folder; `command` runs over them. `keep` leaves what its servers print."""
 
-    def __init__(self, folder, port, config=(), split=False, properties=()):
-        self.folder, self.port, self.split = folder, port, split
+    def __init__(self, folder, port, config=(), split=False, properties=(), keep=False):
+        self.folder, self.port, self.split, self.keep = folder, port, split, keep
         self.config, self.properties = list(config), list(properties)
         self.data = os.path.join(folder, "data")
         self.log = os.path.join(folder, "datalog") if split else self.data
@@ -36,7 +37,7 @@ class Place:
         if self.split:
             config.append("dataLogDir=" + self.log)
         names = [tree.SUPER_PROPERTY] + self.properties + list(properties)
-        return Running(command, self.port, config, names)
+        return Running(command, self.port, config, names, self.keep)
 
     def copy(self, folder):
         """The same bytes elsewhere."""
@@ -64,11 +65,22 @@ class Place:
 
 
 class Running(servers.Server):
-    """One start of a server. Left with SIGKILL unless it has ended by then."""
+    """One start of a server. Left with SIGKILL unless it has ended by then; what it printed goes
+    with it, also when the case fails, whose message has the end of it."""
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.end()
+            raise
 
     def __exit__(self, kind, value, trace):
+        self.end()
+
+    def end(self):
         self.stop(signal.SIGKILL)
-        if not self.keep and kind is None:
+        if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def wait(self, limit):
@@ -84,16 +96,14 @@ class Running(servers.Server):
         """Starts a server that must not serve: its exit status and what it printed."""
         try:
             self.start()
+            raise AssertionError("it serves: " + self.log_tail())
         except RuntimeError:
             status = self.process.poll()
             if status is None:
                 raise AssertionError("it neither serves nor ends: " + self.log_tail()) from None
-            out = self.output()
-            self.stop(signal.SIGKILL)
-            shutil.rmtree(self.folder, ignore_errors=True)
-            return status, out
-        self.stop(signal.SIGKILL)
-        raise AssertionError("it serves: " + self.log_tail())
+            return status, self.output()
+        finally:
+            self.end()
 
     def word(self, word):
         return servers.four_letter_word(self.port, word, 20.0)
@@ -109,15 +119,23 @@ class Running(servers.Server):
 
 
 @contextlib.contextmanager
-def new(ctx, **options):
-    """A place that goes when all went well."""
-    import tempfile
-
+def temporary(ctx):
+    """A folder that goes however the case ends, unless `--keep` was given."""
     folder = tempfile.mkdtemp(prefix="zabra-durability-")
-    place = Place(os.path.join(folder, "p"), ctx.ports.take(), **options)
-    yield place
-    if not ctx.options.keep:
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        if ctx.options.keep:
+            ctx.say("kept: " + folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def new(ctx, **options):
+    """A place in such a folder."""
+    with temporary(ctx) as folder:
+        yield Place(os.path.join(folder, "p"), ctx.ports.take(), keep=ctx.options.keep, **options)
 
 
 def until(what, condition, limit=60):

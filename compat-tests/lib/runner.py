@@ -26,9 +26,12 @@ from servers import Server  # noqa: E402
 
 # In the order of their length, so that the long ones start first.
 SUITES = [
-    "kazoo", "differential", "durability", "crate", "aiozk", "node", "loadgen", "c", "go", "nodeclient",
-    "usecases", "badclients", "java", "zkcli", "curator",
+    "kazoo", "differential", "durability", "fuzz", "crate", "aiozk", "node", "loadgen", "c", "go",
+    "nodeclient", "usecases", "election", "badclients", "java", "zkcli", "curator",
 ]
+# Ensembles: run by name; `--from` and `--long` are for these. To make one part of `all` and of
+# every run, move its name to SUITES.
+ENSEMBLE_SUITES = ["roles", "migrate", "drills", "kazoo3"]
 PROGRESS_EVERY = 30
 
 
@@ -88,6 +91,8 @@ class Context:
 def server_command(name):
     """The command line in front of `-Dname=value ... zoo.cfg`."""
     repo = os.path.dirname(COMPAT_TESTS)
+    if name.startswith("apache-"):
+        return ["env", "ZK_VERSION=" + name[len("apache-") :]] + server_command("apache")
     if name == "apache":
         return [os.path.join(COMPAT_TESTS, "bin", "apache-server"), "server"]
     if name == "zabra":
@@ -158,6 +163,11 @@ def main():
     parser.add_argument("--only", metavar="WORD", help="only tests whose name has this word")
     parser.add_argument("--jobs", type=int, default=3, help="suites at once (3)")
     parser.add_argument("--rounds", type=int, default=1, help="how long random tests go on (1)")
+    parser.add_argument(
+        "--from", dest="other", default="apache", metavar="NAME",
+        help="ensembles: the other members, or what is replaced: apache (also -3.8.4, -3.5.10)",
+    )
+    parser.add_argument("--long", action="store_true", help="ensembles: every case, long loads")
     parser.add_argument("--keep", action="store_true", help="keep the folders of servers")
     parser.add_argument("--list", action="store_true", help="print the names of the suites")
     options = parser.parse_args()
@@ -165,9 +175,9 @@ def main():
         print("\n".join(SUITES))
         return 0
     names = SUITES if options.suites == ["all"] else options.suites
-    unknown = [name for name in names if name not in SUITES]
+    unknown = [name for name in names if name not in SUITES + ENSEMBLE_SUITES]
     if unknown or not names:
-        parser.error("suites are: " + ", ".join(SUITES))
+        parser.error("suites are: " + ", ".join(SUITES + ENSEMBLE_SUITES))
     options.server_name = os.path.basename(options.server)
     server_command(options.server)
 

@@ -306,6 +306,41 @@ mod tests {
     }
 
     #[test]
+    fn members_ascend_and_the_version_ends_without_a_newline() {
+        let ids = [200, 17, 12, 5, 3, 1];
+        let text: String = ids.iter().map(|n| format!("server.{n}=h:1:2\n")).collect();
+        let ensemble = Ensemble::parse(&format!("{text}version=1c8000000AF"), false).unwrap();
+        let found: Vec<_> = ensemble.members.keys().copied().collect();
+        assert_eq!(found, [1, 3, 5, 12, 17, 200]);
+        let lines: Vec<_> = found
+            .iter()
+            .map(|n| format!("server.{n}=h:1:2:participant\n"))
+            .collect();
+        assert_eq!(
+            ensemble.text(),
+            format!("{}version=1c8000000af", lines.concat())
+        );
+    }
+
+    #[test]
+    fn order_and_spelling_make_no_difference() {
+        let a = Ensemble::parse("server.1=h:1:2\nserver.2=i:1:2\nversion=1", false).unwrap();
+        let b = "version = 2\nserver.2=i:1:2:PARTICIPANT\nserver.1=h:1:2:participant\n";
+        let b = Ensemble::parse(b, false).unwrap();
+        assert!(a.same_as(&b) && b.same_as(&a));
+        for other in [
+            "server.1=h:1:2",
+            "server.1=h:1:2\nserver.2=i:1:3",
+            "server.1=h:1:2\nserver.2=i:1:2:observer",
+            "server.1=h:1:2;4\nserver.2=i:1:2",
+            "server.1=h:1:2\nserver.3=i:1:2",
+        ] {
+            let c = Ensemble::parse(&format!("{other}\nversion=2"), false).unwrap();
+            assert!(!a.same_as(&c), "{other}");
+        }
+    }
+
+    #[test]
     fn versions_from_names() {
         assert_eq!(
             version_from_file_name("/c/zoo.cfg.dynamic.100000000"),
@@ -317,6 +352,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn whatever_a_peer_sends(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let text = crate::base::text::java_utf8(&bytes);
+            let _ = Ensemble::parse(&text, false);
+        }
+
         #[test]
         fn no_text_panics(text in "(server|group|weight|version)?[.=0-9a-f:;|\n ]{0,60}") {
             if let Ok(ensemble) = Ensemble::parse(&text, true) {

@@ -179,6 +179,7 @@ pub(super) fn limits(reader: &mut Reader<'_>, max_client_cnxns: i32) -> Limits {
 }
 
 pub(super) fn connection_throttle(reader: &mut Reader<'_>) -> ConnectionThrottle {
+    let [global, local, renew] = weights(reader);
     ConnectionThrottle {
         tokens: reader.signed("zookeeper.connection_throttle_tokens"),
         fill_time_ms: reader.signed("zookeeper.connection_throttle_fill_time"),
@@ -188,10 +189,34 @@ pub(super) fn connection_throttle(reader: &mut Reader<'_>) -> ConnectionThrottle
         drop_decrease: reader.float("zookeeper.connection_throttle_drop_decrease"),
         decrease_ratio: reader.float("zookeeper.connection_throttle_decrease_ratio"),
         weight_enabled: reader.flag("zookeeper.connection_throttle_weight_enabled"),
-        global_session_weight: reader.signed("zookeeper.connection_throttle_global_session_weight"),
-        local_session_weight: reader.signed("zookeeper.connection_throttle_local_session_weight"),
-        renew_session_weight: reader.signed("zookeeper.connection_throttle_renew_session_weight"),
+        global_session_weight: global,
+        local_session_weight: local,
+        renew_session_weight: renew,
     }
+}
+
+/// Weights of global, local and renewed sessions; the first and last are no less than the second.
+fn weights(reader: &mut Reader<'_>) -> [i32; 3] {
+    let local = reader.signed("zookeeper.connection_throttle_local_session_weight");
+    let mut no_less = |name: &str| {
+        let weight = weight(reader, name);
+        if weight >= local {
+            return weight;
+        }
+        let text = format!(
+            "{name}: {weight} is less than the weight of a local session, {local}, which counts"
+        );
+        warn(reader.messages, text);
+        local
+    };
+    let global = no_less("zookeeper.connection_throttle_global_session_weight");
+    let renew = no_less("zookeeper.connection_throttle_renew_session_weight");
+    let local = weight(reader, "zookeeper.connection_throttle_local_session_weight");
+    [global, local, renew]
+}
+
+fn weight(reader: &mut Reader<'_>, name: &str) -> i32 {
+    i32::try_from(reader.at_least(name, 1)).unwrap_or(i32::MAX)
 }
 
 pub(super) fn request_throttle(reader: &mut Reader<'_>) -> RequestThrottle {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,6 +20,7 @@ use crate::session::providers::ip_text;
 use crate::telemetry::metrics::METRICS;
 use crate::tree::Inbox;
 
+use super::bell::Bell;
 use super::edge::Edge;
 use super::info::ConnInfo;
 use super::protocol::{Protocol, Stage};
@@ -54,6 +55,9 @@ pub struct Conn {
     sent_upto: usize,
     /// The client has closed its side.
     eof: bool,
+    bell: Arc<Bell>,
+    /// The task's own waker, and the one that goes by way of the bell.
+    wakers: Option<(Waker, Waker)>,
 }
 
 impl Conn {
@@ -63,6 +67,7 @@ impl Conn {
     /// When the socket cannot be registered there.
     pub fn new(
         edge: Arc<Edge>,
+        bell: Arc<Bell>,
         stream: std::net::TcpStream,
         peer: SocketAddr,
         id: ConnId,
@@ -80,6 +85,8 @@ impl Conn {
             unsent: Vec::new(),
             sent_upto: 0,
             eof: false,
+            bell,
+            wakers: None,
         })
     }
 
@@ -115,7 +122,14 @@ impl Conn {
 
     /// Does all that can be done now; ready when the connection is over.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.protocol.inbox.set_waker(cx.waker());
+        match &self.wakers {
+            Some((own, rope)) if own.will_wake(cx.waker()) => self.protocol.inbox.set_waker(rope),
+            _ => {
+                let rope = self.bell.waker(cx.waker());
+                self.protocol.inbox.set_waker(&rope);
+                self.wakers = Some((cx.waker().clone(), rope));
+            }
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             let ended = self.work(cx, scratch);
             if scratch.out.capacity() > OUT_KEPT {
@@ -142,6 +156,11 @@ impl Conn {
             } else {
                 Poll::Pending
             };
+            // Looked at behind the reads: what a role that has ended might have let them see is
+            // not sent.
+            if self.protocol.is_over() {
+                return Poll::Ready(());
+            }
             if self.flush(cx, &scratch.out).is_err() || self.protocol.inbox.is_closed() {
                 return Poll::Ready(());
             }
@@ -198,7 +217,10 @@ impl Conn {
         match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(_)) => self.eof = true,
-            Poll::Ready(Ok(())) if buf.filled().is_empty() => self.eof = true,
+            Poll::Ready(Ok(())) if buf.filled().is_empty() => {
+                self.eof = true;
+                self.protocol.note_end();
+            }
             Poll::Ready(Ok(())) => {
                 let got = buf.filled();
                 METRICS.bytes_received_count.add(got.len() as u64);

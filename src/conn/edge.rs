@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use parking_lot::RwLock;
 
 use crate::base::ConnId;
 use crate::pipeline::Input;
-use crate::session::{Authorizer, SessionTracker};
+use crate::session::{Authorizer, BlueThrottle, ConnectKind, SessionTracker};
+use crate::telemetry::metrics::METRICS;
 use crate::tree::{AclList, DataTree, inbox::ReadCheck};
 
 use super::info::{Registry, ServerStats};
+use super::large::LargeRequests;
 
 /// The clocks, given by the runtime.
 pub trait Clock: Send + Sync {
@@ -81,10 +85,37 @@ pub struct Edge {
     pub outstanding: Arc<AtomicUsize>,
     /// Their bytes.
     pub outstanding_bytes: AtomicUsize,
+    /// Large requests not answered yet.
+    pub large: LargeRequests,
+    /// Throttle of connect requests, when there is one.
+    pub connect_throttle: Option<Mutex<BlueThrottle>>,
     /// False while clients are not served.
     pub serving: AtomicBool,
+    /// Another server leads: a sync goes through it, like a write.
+    pub learner: bool,
     /// Auth packets and SASL exchanges that were refused.
     pub auth_failed: AtomicUsize,
+}
+
+/// The edge of the moment: a server of an ensemble has a new one with each role.
+#[derive(Clone)]
+pub struct CurrentEdge(Arc<RwLock<Arc<Edge>>>);
+
+impl CurrentEdge {
+    /// Begins with this one.
+    pub fn new(edge: Arc<Edge>) -> Self {
+        Self(Arc::new(RwLock::new(edge)))
+    }
+
+    /// The one of the moment.
+    pub fn get(&self) -> Arc<Edge> {
+        self.0.read().clone()
+    }
+
+    /// Connections accepted from now on get this one.
+    pub fn set(&self, edge: Arc<Edge>) {
+        *self.0.write() = edge;
+    }
 }
 
 impl Edge {
@@ -92,6 +123,21 @@ impl Edge {
     pub fn read_check(&self) -> ReadCheck {
         let authorizer = self.authorizer.clone();
         Arc::new(move |ids, acl: &AclList| authorizer.allows(ids, acl, crate::base::Perms::READ))
+    }
+
+    /// May a connect request of this kind be served at `now` (monotonic ms)?
+    pub fn admits(&self, kind: ConnectKind, now: i64) -> bool {
+        let (admitted, deficit) = match &self.connect_throttle {
+            None => (true, 0),
+            Some(throttle) => {
+                let mut throttle = throttle.lock();
+                (throttle.admit(kind, now), throttle.deficit())
+            }
+        };
+        if admitted {
+            METRICS.connection_token_deficit.record(deficit);
+        }
+        admitted
     }
 
     /// True while the pipeline has more than its share of writes.

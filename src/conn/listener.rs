@@ -1,7 +1,7 @@
 //! Accepting connections (Apache: `NIOServerCnxnFactory`).
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,8 +13,9 @@ use tokio::runtime::Handle;
 use crate::base::ConnId;
 use crate::telemetry::metrics::METRICS;
 
+use super::bell::Bell;
 use super::conn::Conn;
-use super::edge::Edge;
+use super::edge::CurrentEdge;
 
 /// Backlog when the configuration leaves it open. Differs: the JVM's is 50, which makes reconnect
 /// storms slow; the kernel cuts this to its own limit.
@@ -52,14 +53,23 @@ fn open(addr: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// One of the threads that serve connections.
+#[derive(Clone, Debug)]
+pub struct IoThread {
+    /// Its runtime.
+    pub runtime: Handle,
+    /// Wakes its connections.
+    pub bell: Arc<Bell>,
+}
+
 /// Accepts, and hands each connection to one of the I/O threads in turn.
 pub struct Listener {
     /// The listening socket.
     pub socket: std::net::TcpListener,
     /// Shared by all connections.
-    pub edge: Arc<Edge>,
-    /// Runtimes of the I/O threads.
-    pub threads: Vec<Handle>,
+    pub edge: CurrentEdge,
+    /// The I/O threads.
+    pub threads: Vec<IoThread>,
     /// The TLS port?
     pub secure: bool,
 }
@@ -89,18 +99,19 @@ impl Listener {
 
     fn accepted(&self, stream: TcpStream, peer: SocketAddr, turn: usize) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let limits = &self.edge.limits;
+        let edge = self.edge.get();
+        let limits = &edge.limits;
         let socket = SockRef::from(&stream);
-        if limits.total_max != 0 && self.edge.registry.len() >= limits.total_max as usize {
+        if limits.total_max != 0 && edge.registry.len() >= limits.total_max as usize {
             METRICS.connection_rejected.inc();
             tracing::warn!(target: "o.a.z.s.NIOServerCnxnFactory", "Too many connections max allowed is {}", limits.total_max);
-            let _ = socket.set_linger(Some(Duration::ZERO));
+            turn_away(&socket);
             return;
         }
-        if !self.edge.registry.admit(peer.ip(), limits.per_ip_max) {
+        if !edge.registry.admit(peer.ip(), limits.per_ip_max) {
             METRICS.connection_rejected.inc();
             tracing::warn!(target: "o.a.z.s.NIOServerCnxnFactory", "Too many connections from /{} - max is {}", peer.ip(), limits.per_ip_max);
-            let _ = socket.set_linger(Some(Duration::ZERO));
+            turn_away(&socket);
             return;
         }
         let _ = stream.set_nodelay(true);
@@ -108,21 +119,29 @@ impl Listener {
             let _ = socket.set_tcp_keepalive(&TcpKeepalive::new());
         }
         let id = ConnId(NEXT_CONN.fetch_add(1, Ordering::Relaxed));
-        let (edge, secure) = (self.edge.clone(), self.secure);
+        let (secure, edge) = (self.secure, edge.clone());
         let Some(thread) = self.threads.get(turn) else {
             return;
         };
         match stream.into_std() {
             Ok(stream) => {
-                thread.spawn(async move {
+                let bell = thread.bell.clone();
+                thread.runtime.spawn(async move {
                     let limit = Duration::from_millis(edge.limits.sessionless_ms);
-                    match Conn::new(edge.clone(), stream, peer, id, secure) {
+                    match Conn::new(edge.clone(), bell, stream, peer, id, secure) {
                         Ok(conn) => conn.run(limit).await,
                         Err(_) => edge.registry.dismiss(peer.ip()),
                     }
                 });
             }
-            Err(_) => self.edge.registry.dismiss(peer.ip()),
+            Err(_) => edge.registry.dismiss(peer.ip()),
         }
     }
+}
+
+/// Ends a connection that is one too many: the client reads an end, not a reset, and no socket
+/// waits for it here (Apache: `NIOServerCnxnFactory.fastCloseSock`).
+fn turn_away(socket: &SockRef<'_>) {
+    let _ = socket.set_linger(Some(Duration::ZERO));
+    let _ = socket.shutdown(Shutdown::Write);
 }

@@ -1,25 +1,26 @@
 //! The client protocol of one connection, without its socket: bytes in, bytes out.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::base::Zxid;
 use crate::base::limits::CONN_UNSENT_BYTES_MAX;
+use crate::base::{SessionId, Zxid};
 use crate::jute::Input as Bytes;
-use crate::pipeline::{ConnectRequest, Input, Request, frame};
+use crate::pipeline::{ConnectRequest, Input, Owner, Request, frame};
 use crate::proto::event::XID_PING;
 use crate::proto::op::Class;
 use crate::proto::{Code, OpCode, request};
-use crate::session::Session;
+use crate::session::{ConnectKind, Session};
 use crate::telemetry::metrics::METRICS;
 use crate::tree::{Inbox, Item};
 
 use super::auth::{self, After};
 use super::edge::{Edge, WordReply};
 use super::handshake;
+use super::in_flight::{InFlight, Write};
 use super::info::ConnInfo;
 use super::local_read::Reader;
+use super::op_counts;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +33,6 @@ pub(super) enum Stage {
     Open,
     /// Nothing more is read; what is written goes out, then it closes.
     Closing,
-}
-
-/// A write handed to the sequencer, until its reply is written.
-#[derive(Clone, Copy, Debug)]
-struct InFlight {
-    since_ms: i64,
-    bytes: usize,
-    op: OpCode,
-    xid: i32,
-    /// It is part of the edge's sums.
-    counted: bool,
 }
 
 /// What a frame did.
@@ -62,7 +52,7 @@ pub(super) struct Protocol {
     stage: Stage,
     /// The client's connect request carried the readOnly byte.
     with_read_only: bool,
-    in_flight: VecDeque<InFlight>,
+    in_flight: InFlight,
     /// Clock of this turn, monotonic ms.
     now: i64,
     /// A frame needs bytes that have not come; only then may the backlog grow past its bound.
@@ -81,7 +71,7 @@ impl Protocol {
             session: None,
             stage: Stage::Hello,
             with_read_only: false,
-            in_flight: VecDeque::new(),
+            in_flight: InFlight::default(),
             now: 0,
             wants_more: true,
             paused: false,
@@ -104,6 +94,12 @@ impl Protocol {
 
     pub(super) fn is_paused(&self) -> bool {
         self.paused
+    }
+
+    /// The role that served this client has ended.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Open | Stage::Connecting)
+            && !self.edge.serving.load(std::sync::atomic::Ordering::Acquire)
     }
 
     pub(super) fn start_turn(&mut self) {
@@ -141,6 +137,10 @@ impl Protocol {
                     break;
                 }
             };
+            if !self.edge.large.has_room(len) {
+                self.refuse_large();
+                break;
+            }
             let Some(body) = behind.get(..len) else {
                 self.wants_more = true;
                 break;
@@ -162,6 +162,14 @@ impl Protocol {
             target: "o.a.z.s.NIOServerCnxn",
             "Len error. A message from {} with advertised length of {len} is either a malformed message or too large to process (length is greater than jute.maxbuffer={})",
             self.info.peer, self.edge.limits.frame_max
+        );
+        self.stage = Stage::Closing;
+    }
+
+    fn refuse_large(&mut self) {
+        tracing::warn!(
+            target: "o.a.z.s.NIOServerCnxn",
+            "Close of session {}: Rejecting large request", self.info.session()
         );
         self.stage = Stage::Closing;
     }
@@ -204,6 +212,19 @@ impl Protocol {
             METRICS.cnxn_closed_without_zk_server_running.inc();
             return;
         }
+        let kind = match hello.session {
+            SessionId::NONE => ConnectKind::Global,
+            _ => ConnectKind::Renewed,
+        };
+        if !self.edge.admits(kind, self.now) {
+            METRICS.connection_rejected.inc();
+            tracing::warn!(
+                target: "o.a.z.s.NIOServerCnxn",
+                "Closing session {}: Connection throttle rejected connection", hello.session
+            );
+            return;
+        }
+        METRICS.connection_request_count.inc();
         let applied = self.edge.tree.applied();
         if hello.last_zxid_seen > applied {
             tracing::info!(
@@ -232,7 +253,10 @@ impl Protocol {
             return Done::Yes;
         };
         let op = OpCode::of(header.op);
-        let class = op.map_or(Class::Internal, OpCode::class);
+        let class = match op {
+            Some(OpCode::Sync) if self.edge.learner => Class::Write,
+            op => op.map_or(Class::Internal, OpCode::class),
+        };
         let must_wait = match class {
             Class::Write => !self.in_flight.is_empty() && self.edge.is_full(),
             Class::Read | Class::Connection | Class::Internal => !self.in_flight.is_empty(),
@@ -329,27 +353,32 @@ impl Protocol {
         let Some(session) = self.session.as_ref().map(|s| s.id) else {
             return;
         };
+        let Some(large) = self.edge.large.take(body.len()) else {
+            self.refuse_large();
+            return;
+        };
         let request = Request {
+            owner: Owner::Here,
             session,
             xid,
             op,
             body: body.into(),
             ids: self.inbox.identities(),
             origin: Some(self.inbox.clone()),
+            received_ms: self.now,
         };
         if self.edge.inputs.send(Input::Request(request)).is_err() {
             self.stage = Stage::Closing;
             return;
         }
-        self.edge.outstanding.fetch_add(1, Relaxed);
-        self.edge.outstanding_bytes.fetch_add(body.len(), Relaxed);
-        self.in_flight.push_back(InFlight {
+        let write = Write {
             since_ms: self.now,
             bytes: body.len(),
+            large,
             op,
             xid,
-            counted: true,
-        });
+        };
+        self.in_flight.push(write, &self.edge);
         self.info.queued.store(self.in_flight.len() as u64, Relaxed);
     }
 
@@ -373,7 +402,10 @@ impl Protocol {
         };
         match item {
             Item::Event(_, bytes) => {
-                METRICS.watch_bytes.add(bytes.len() as u64);
+                // As with replies, the length prefix does not count.
+                METRICS
+                    .watch_bytes
+                    .add(bytes.len().saturating_sub(4) as u64);
                 out.extend_from_slice(&bytes);
                 self.count_sent(1);
             }
@@ -415,13 +447,9 @@ impl Protocol {
     }
 
     fn write_answered(&mut self, zxid: Zxid) {
-        let Some(write) = self.in_flight.pop_front() else {
+        let Some(write) = self.in_flight.pop(&self.edge) else {
             return;
         };
-        if write.counted {
-            self.edge.outstanding.fetch_sub(1, Relaxed);
-            self.edge.outstanding_bytes.fetch_sub(write.bytes, Relaxed);
-        }
         self.info.queued.store(self.in_flight.len() as u64, Relaxed);
         let ms = self.now - write.since_ms;
         self.edge.stats.latency.record(ms, 1);
@@ -441,6 +469,7 @@ impl Protocol {
     }
 
     fn note_reply(&mut self, op: OpCode, xid: i32, zxid: Zxid) {
+        op_counts::count(op);
         self.info.last_op.store(i64::from(op as i32), Relaxed);
         // Pings and the other special xids leave the last one standing.
         if xid >= 0 {
@@ -473,10 +502,16 @@ impl Protocol {
     /// What this connection has in the pipeline no longer counts against the server: it ends, or it
     /// does not read its replies, and others must not wait for it.
     pub(super) fn give_back(&mut self) {
-        for write in self.in_flight.iter_mut().filter(|w| w.counted) {
-            write.counted = false;
-            self.edge.outstanding.fetch_sub(1, Relaxed);
-            self.edge.outstanding_bytes.fetch_sub(write.bytes, Relaxed);
-        }
+        self.in_flight.give_back(&self.edge);
+    }
+
+    /// The client has closed its side.
+    pub(super) fn note_end(&self) {
+        METRICS.connection_drop_count.inc();
+        tracing::info!(
+            target: "o.a.z.s.NIOServerCnxn",
+            "Unable to read additional data from client, it probably closed the socket: address = /{}, session = {}",
+            self.info.peer, self.info.session()
+        );
     }
 }

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::base::hash::Map;
 use crate::base::{OwnerKind, SessionId, StatPersisted, Thin, Zxid, path};
+use crate::telemetry::metrics::METRICS;
 use crate::tree::{AclId, AclList, DataTree, NodeFacts, content_crc, node_digest};
 
 /// An ACL as a change knows it.
@@ -158,7 +159,14 @@ impl Outstanding {
     /// Keeps what was entered since [`Outstanding::begin`].
     pub(super) fn keep(&mut self) {
         self.undo.active = false;
+        self.count_queued();
         self.undo.changes.clear();
+    }
+
+    /// What is taken back counts too, as in Apache.
+    fn count_queued(&self) {
+        let changes = self.undo.changes.len();
+        METRICS.outstanding_changes_queued.add(changes as u64);
     }
 
     /// Takes back what was entered since [`Outstanding::begin`] under `zxid`, if anything was.
@@ -166,6 +174,7 @@ impl Outstanding {
         if !std::mem::take(&mut self.undo.active) {
             return;
         }
+        self.count_queued();
         for (key, old) in self.undo.changes.drain(..).rev() {
             match old {
                 Some(change) => self.by_path.insert(key, change),
@@ -181,6 +190,7 @@ impl Outstanding {
     /// Everything up to `zxid` is in the tree now.
     pub(super) fn applied(&mut self, zxid: Zxid) {
         while let Some((_, paths)) = self.by_zxid.pop_front_if(|(z, _)| *z <= zxid) {
+            METRICS.outstanding_changes_removed.add(paths.len() as u64);
             for p in paths {
                 if self.by_path.get(&p).is_some_and(|c| c.zxid <= zxid) {
                     self.by_path.remove(&p);

@@ -11,12 +11,11 @@ use crate::telemetry::metrics::METRICS;
 use crate::tree::inbox::Connected;
 use crate::tree::{Inbox, Item};
 
-use super::event::{ConnectRequest, Effects, Now, Request};
+use super::event::{ConnectRequest, Effects, Forward, Now, Owner, Request, Role};
 use super::server::Server;
 
 impl Server {
     pub(super) fn connect(&mut self, r: ConnectRequest, now: Now, out: &mut Effects) {
-        METRICS.connection_request_count.inc();
         let (min, max) = self.options.session_timeout_ms;
         let timeout = r.timeout.max(min).min(max);
         match r.session {
@@ -31,15 +30,21 @@ impl Server {
         self.next_session = SessionId(session.0.wrapping_add(1));
         self.sessions.track(session, timeout, now.mono_ms);
         self.bound.insert(session, inbox.clone());
+        self.opening.insert(session);
         let mut body = Vec::with_capacity(4);
         body.int(timeout);
+        if let Some(s) = self.sessions.get(session) {
+            s.set_owner(Owner::Here.number());
+        }
         let request = Request {
+            owner: Owner::Here,
             session,
             xid: 0,
             op: OpCode::CreateSession,
             body: body.into(),
             ids: inbox.identities(),
             origin: Some(inbox),
+            received_ms: now.mono_ms,
         };
         self.submit(request, now, out);
     }
@@ -57,17 +62,42 @@ impl Server {
         out: &mut Effects,
     ) {
         METRICS.connection_revalidate_count.inc();
-        let alive = self.sessions.get(session).filter(|s| !s.is_closing());
-        if alive.is_none() || password != password_of(session) {
-            tracing::info!(
-                target: "o.a.z.s.ZooKeeperServer",
-                "Invalid session {session} for client, probably expired"
-            );
-            self.tell_connected(&inbox, SessionId::NONE, 0, out);
-            self.push(&inbox, Item::Close(self.tree.applied()), out);
+        if password != password_of(session) {
+            return self.turn_away(&inbox, session, out);
+        }
+        if self.options.role == Role::Learner {
+            self.upstream.asked(session, inbox, timeout);
+            out.forward.push(Forward::Revalidate(session, timeout));
             return;
         }
-        self.sessions.track(session, timeout, now.mono_ms);
+        let alive = self.sessions.get(session).filter(|s| !s.is_closing());
+        match alive {
+            Some(_) => self.attach(inbox, session, timeout, now, out),
+            None => self.turn_away(&inbox, session, out),
+        }
+    }
+
+    pub(super) fn turn_away(&self, inbox: &Arc<Inbox>, session: SessionId, out: &mut Effects) {
+        tracing::info!(
+            target: "o.a.z.s.ZooKeeperServer",
+            "Invalid session {session} for client, probably expired"
+        );
+        self.tell_connected(inbox, SessionId::NONE, 0, out);
+        self.push(inbox, Item::Close(self.tree.applied()), out);
+    }
+
+    /// The session goes on here.
+    pub(super) fn attach(
+        &mut self,
+        inbox: Arc<Inbox>,
+        session: SessionId,
+        timeout: i32,
+        now: Now,
+        out: &mut Effects,
+    ) {
+        self.sessions
+            .track(session, timeout, now.mono_ms)
+            .set_owner(Owner::Here.number());
         if let Some(old) = self.bound.insert(session, inbox.clone())
             && old.id != inbox.id
         {

@@ -1,13 +1,16 @@
 //! The contract of the pure core: what goes in, what comes out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::base::limits::MAX_BUFFER_DEFAULT;
 use crate::base::{Id, ServerId, SessionId, Zxid};
+use crate::config::RequestThrottle;
 use crate::proto::OpCode;
 use crate::session::Authorizer;
-use crate::tree::Inbox;
 use crate::tree::snapshot::WalkStart;
+use crate::tree::{DataTree, Inbox};
 
 /// Both clocks at the moment of an input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,9 +21,43 @@ pub struct Now {
     pub wall_ms: i64,
 }
 
+/// Which server a session's client is connected to, as the leader knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// This one.
+    #[default]
+    Here,
+    /// The learner on this link.
+    Link(u64),
+}
+
+impl Owner {
+    /// As sessions note it; never 0.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Here => 1,
+            Self::Link(link) => link.saturating_add(2),
+        }
+    }
+}
+
+/// What this server is to the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// There are no others.
+    #[default]
+    Alone,
+    /// Orders the writes of all.
+    Leader,
+    /// Sends its clients' writes to the leader, and applies what comes back.
+    Learner,
+}
+
 /// A write on its way through the server.
 #[derive(Debug)]
 pub struct Request {
+    /// Where its client is connected.
+    pub owner: Owner,
     /// Session that asks; [`SessionId::NONE`] for the server itself.
     pub session: SessionId,
     /// Its xid.
@@ -33,6 +70,8 @@ pub struct Request {
     pub ids: Arc<[Id]>,
     /// Where the reply goes.
     pub origin: Option<Arc<Inbox>>,
+    /// When it was received, monotonic ms.
+    pub received_ms: i64,
 }
 
 /// A client wants to open or resume a session.
@@ -57,8 +96,15 @@ pub enum Input {
     Connect(ConnectRequest),
     /// A connection is gone.
     Gone(Arc<Inbox>, SessionId),
-    /// Our log holds everything up to here on stable storage.
+    /// Everything up to here is decided and on stable storage: alone, our log holds it; a leader
+    /// also has its quorum.
     Durable(Zxid),
+    /// The leader decided this, and our log holds it.
+    Decided(Arc<[u8]>),
+    /// The leader answered our oldest sync.
+    Synced,
+    /// The leader's word on a session that wants to resume here.
+    Revalidated(SessionId, bool),
     /// The snapshot that was running has ended.
     SnapshotDone,
     /// Time passed.
@@ -77,15 +123,55 @@ pub enum LogOp {
 /// A snapshot to write in the background.
 #[derive(Debug)]
 pub struct SnapshotJob {
+    /// What of.
+    pub tree: Arc<DataTree>,
     /// Where the walk begins.
     pub start: WalkStart,
     /// Sessions and their timeouts, ms, ascending.
     pub sessions: Vec<(i64, i32)>,
+    /// Set when the snapshot must not be finished: the tree may hold by now what is never decided.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+impl SnapshotJob {
+    /// A snapshot of `tree` as it is now, with these sessions.
+    pub fn new(tree: Arc<DataTree>, sessions: &BTreeMap<i64, i32>) -> Self {
+        Self {
+            start: tree.walk_start(),
+            sessions: sessions.iter().map(|(s, t)| (*s, *t)).collect(),
+            cancelled: Arc::default(),
+            tree,
+        }
+    }
+}
+
+/// What a learner asks its leader.
+#[derive(Debug)]
+pub enum Forward {
+    /// To decide about a write, or to answer a sync.
+    Request {
+        /// Session that asks.
+        session: SessionId,
+        /// Its xid.
+        xid: i32,
+        /// Operation.
+        op: OpCode,
+        /// Request record.
+        body: Box<[u8]>,
+        /// Identities of the client.
+        ids: Arc<[Id]>,
+    },
+    /// Whether a session lives; with the timeout it gets here, ms.
+    Revalidate(SessionId, i32),
 }
 
 /// What the world must do.
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// For the leader, in order.
+    pub forward: Vec<Forward>,
+    /// The epoch has no zxid left: a new one must begin.
+    pub exhausted: bool,
     /// For the log thread.
     pub log: Vec<LogOp>,
     /// Connections whose inbox got something.
@@ -97,6 +183,8 @@ pub struct Effects {
 /// What the configuration says to the core.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
+    /// What this server is to the others.
+    pub role: Role,
     /// Own id; 1 when standalone.
     pub server_id: ServerId,
     /// Longest string, buffer or log entry, bytes (`jute.maxbuffer` plus the extra size): what
@@ -124,6 +212,8 @@ pub struct ServerOptions {
     pub reap_per_minute: u32,
     /// Containers never used go after this many ms; 0 is never.
     pub reap_never_used_ms: i64,
+    /// Throttle of requests.
+    pub throttle: RequestThrottle,
     /// Seed of the roll distances.
     pub seed: u64,
     /// Who may do what.
@@ -134,6 +224,7 @@ impl Default for ServerOptions {
     /// Apache's defaults for a standalone server, with a tick of 2000 ms.
     fn default() -> Self {
         Self {
+            role: Role::Alone,
             server_id: ServerId(1),
             value_max: 2 * MAX_BUFFER_DEFAULT,
             tick_ms: 2000,
@@ -147,6 +238,15 @@ impl Default for ServerOptions {
             reap_interval_ms: 60_000,
             reap_per_minute: 10_000,
             reap_never_used_ms: 0,
+            throttle: RequestThrottle {
+                max_requests: 0,
+                stall_time_ms: 100,
+                drop_stale: true,
+                stale_latency_check: false,
+                stale_connection_check: true,
+                throttled_op_wait_ms: None,
+                shutdown_timeout_ms: 10_000,
+            },
             seed: 1,
             authorizer: Arc::default(),
         }

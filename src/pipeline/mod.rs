@@ -8,6 +8,8 @@ mod change;
 mod commit;
 mod connect;
 mod event;
+mod leader;
+mod learner;
 mod prep;
 mod prep_multi;
 mod prep_ops;
@@ -15,7 +17,13 @@ mod reaper;
 mod reply;
 mod roll;
 mod server;
+mod snap_stream;
+mod throttle;
 
-pub use event::{ConnectRequest, Effects, Input, LogOp, Now, Request, ServerOptions, SnapshotJob};
+pub use event::{
+    ConnectRequest, Effects, Forward, Input, LogOp, Now, Owner, Request, Role, ServerOptions,
+    SnapshotJob,
+};
 pub use reply::{frame, read_reply};
 pub use server::{Server, ServerCounters};
+pub use snap_stream::{SnapStreamReader, SnapStreamWriter};

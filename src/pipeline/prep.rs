@@ -12,7 +12,7 @@ use crate::tree::DataTree;
 use crate::tree::query::Access;
 
 use super::change::{Change, ChangedAcl, Outstanding};
-use super::event::{Now, Request, ServerOptions};
+use super::event::{Now, Owner, Request, ServerOptions};
 
 /// Why a request becomes no transaction of its own kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,7 @@ impl Access for Caller<'_> {
 
 /// One request being prepared: who asks, under which zxid, when.
 pub(super) struct Context<'a> {
+    pub(super) owner: Owner,
     pub(super) session: SessionId,
     pub(super) ids: &'a [Id],
     pub(super) zxid: Zxid,
@@ -100,6 +101,7 @@ impl Prep {
         now: Now,
     ) -> Result<Arc<[u8]>, Refused> {
         let ctx = Context {
+            owner: request.owner,
             session: request.session,
             ids: &request.ids,
             zxid,
@@ -112,6 +114,10 @@ impl Prep {
         let made = match self.transaction(request, &ctx, &mut body) {
             // What could not be read back is never logged (Apache: ZOOKEEPER-4306 and kin).
             Ok(_) if body.len() + AROUND_BODY > self.options.value_max => {
+                Err(Code::MarshallingError.into())
+            }
+            // A learner waits for a transaction, whatever it says.
+            Err(Refused::Undecodable) if request.owner != Owner::Here => {
                 Err(Code::MarshallingError.into())
             }
             made => made,
@@ -226,12 +232,20 @@ impl Prep {
         }
     }
 
-    pub(super) fn check_session(&self, session: SessionId) -> Result<(), Code> {
-        match self.sessions.get(session) {
-            _ if session == SessionId::NONE => Ok(()),
-            Some(s) if !s.is_closing() => Ok(()),
-            _ => Err(Code::SessionExpired),
+    /// The session lives, and asks through the server its client is connected to
+    /// (Apache: `SessionTrackerImpl.checkSession`).
+    pub(super) fn check_session(&self, ctx: &Context<'_>) -> Result<(), Code> {
+        if ctx.session == SessionId::NONE {
+            return Ok(());
         }
+        let session = self.sessions.get(ctx.session).filter(|s| !s.is_closing());
+        let session = session.ok_or(Code::SessionExpired)?;
+        match session.owner() {
+            None => session.set_owner(ctx.owner.number()),
+            Some(owner) if owner == ctx.owner.number() => {}
+            Some(_) => return Err(Code::SessionMoved),
+        }
+        Ok(())
     }
 
     pub(super) fn permitted(

@@ -12,7 +12,7 @@ use crate::proto::txn::{
     Txn, some,
 };
 use crate::proto::{Code, OpCode};
-use crate::tree::{DataTree, content_crc};
+use crate::tree::{DataTree, content_crc, is_reapable};
 
 use super::change::Change;
 use super::prep::{Context, CreateKind, Place, Prep, Refused};
@@ -145,7 +145,7 @@ impl Prep {
         place: Place,
     ) -> Result<OpCode, Refused> {
         let kind = self.create_kind(op, r.flags, ttl, ctx, place)?;
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         let wanted = given(&r.path)?;
         if !path::has_slash_and_no_nul(wanted) {
             return Err(Code::BadArguments.into());
@@ -201,7 +201,7 @@ impl Prep {
         ctx: &Context<'_>,
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         if !path::has_slash_and_no_nul(p) || DataTree::is_reserved(p) {
             return Err(Code::BadArguments.into());
         }
@@ -218,6 +218,9 @@ impl Prep {
     }
 
     /// The reaper's delete: only from inside, and only while the node still qualifies.
+    ///
+    /// Differs: Apache looks for children alone, and deletes a persistent node that has taken the
+    /// candidate's place, or a TTL node that was written to since.
     fn delete_container(
         &mut self,
         p: &str,
@@ -228,7 +231,7 @@ impl Prep {
         if node.children > 0 {
             return Err(Code::NotEmpty.into());
         }
-        if matches!(node.owner(), OwnerKind::Ephemeral(_)) {
+        if !is_reapable(&node.stat, ctx.time, self.options.reap_never_used_ms) {
             return Err(Code::BadVersion.into());
         }
         self.note_deleted(p, ctx.zxid);
@@ -242,7 +245,7 @@ impl Prep {
         ctx: &Context<'_>,
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         let p = r.path.as_deref().ok_or(Code::BadArguments)?;
         path::validate(p).map_err(|_| Code::BadArguments)?;
         let mut node = self.node(p)?;
@@ -272,7 +275,7 @@ impl Prep {
         ctx: &Context<'_>,
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         let p = r.path.as_deref().ok_or(Code::BadArguments)?;
         path::validate(p).map_err(|_| Code::BadArguments)?;
         let acl = self.fixed_acl(r.acl.as_deref(), ctx)?;
@@ -297,7 +300,7 @@ impl Prep {
         ctx: &Context<'_>,
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         let p = r.path.as_deref().ok_or(Code::BadArguments)?;
         path::validate(p).map_err(|_| Code::BadArguments)?;
         let node = self.node(p)?;
@@ -317,7 +320,7 @@ impl Prep {
             tracing::error!("Reconfig operation requested but reconfig feature is disabled.");
             return Err(Code::ReconfigDisabled.into());
         }
-        self.check_session(ctx.session)?;
+        self.check_session(ctx)?;
         Err(Code::Unimplemented.into())
     }
 }

@@ -1,19 +1,23 @@
 //! The server as one state machine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::base::hash::Map;
+use crate::base::hash::{Map, Set};
 use crate::base::{SessionId, Zxid};
 use crate::proto::{Code, OpCode};
 use crate::session::{SessionTracker, first_session_id};
 use crate::telemetry::metrics::METRICS;
-use crate::tree::{DataTree, Inbox};
-use crate::zab::Broadcast;
+use crate::tree::{DataTree, Inbox, Item};
+use crate::zab::{Broadcast, QuorumVerifier};
 
-use super::event::{Effects, Input, LogOp, Now, Request, ServerOptions, SnapshotJob};
+use super::event::{Effects, Input, LogOp, Now, Owner, Request, Role, ServerOptions, SnapshotJob};
+use super::learner::Upstream;
 use super::prep::{Prep, Refused};
 use super::reaper::Reaper;
 use super::roll::RollClock;
+use super::throttle::{Throttler, Verdict};
 
 /// Numbers of the server that its commands show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +37,7 @@ pub(super) enum Pending {
         origin: Option<Arc<Inbox>>,
         xid: i32,
         op: OpCode,
+        received_ms: i64,
         prepared_ms: i64,
     },
     /// An answer that must not overtake the ones before it.
@@ -51,11 +56,17 @@ pub struct Server {
     pub(super) zab: Broadcast<Pending>,
     /// Connection of each session that has one.
     pub(super) bound: Map<SessionId, Arc<Inbox>>,
+    /// Sessions whose createSession has not been applied.
+    pub(super) opening: Set<SessionId>,
     pub(super) next_session: SessionId,
     pub(super) options: ServerOptions,
+    /// What is under way to a leader; empty unless this server learns.
+    pub(super) upstream: Upstream,
+    pub(super) throttler: Throttler,
     reaper: Reaper,
     roll: RollClock,
     snapshot_running: bool,
+    last_snapshot: Option<Arc<AtomicBool>>,
 }
 
 impl Server {
@@ -69,12 +80,21 @@ impl Server {
         let history = tree.applied();
         Self {
             prep: Prep::new(tree.clone(), sessions.clone(), options.clone()),
-            zab: Broadcast::standalone(options.server_id, history),
+            zab: match options.role {
+                Role::Alone => Broadcast::standalone(options.server_id, history),
+                Role::Leader | Role::Learner => {
+                    Broadcast::new(QuorumVerifier::alone(options.server_id), history)
+                }
+            },
+            upstream: Upstream::default(),
             bound: Map::default(),
+            opening: Set::default(),
             next_session: first_session_id(options.server_id, now.mono_ms),
+            throttler: Throttler::new(options.throttle.clone(), sessions.clone()),
             reaper: Reaper::new(&options, now),
             roll: RollClock::new(options.snap_count, options.snap_size, options.seed),
             snapshot_running: false,
+            last_snapshot: None,
             tree,
             sessions,
             options,
@@ -88,6 +108,9 @@ impl Server {
             Input::Connect(request) => self.connect(request, now, out),
             Input::Gone(inbox, session) => self.gone(&inbox, session),
             Input::Durable(zxid) => self.zab.ack(self.options.server_id, zxid),
+            Input::Decided(bytes) => self.decided(&bytes, now, out),
+            Input::Synced => self.synced(out),
+            Input::Revalidated(session, valid) => self.revalidated(session, valid, now, out),
             Input::SnapshotDone => self.snapshot_running = false,
             Input::Tick => {}
         }
@@ -95,8 +118,15 @@ impl Server {
         if self.next_tick().is_some_and(|due| due <= now.mono_ms) {
             self.tick(now, out);
         }
-        while let Some(proposal) = self.zab.take_committed() {
-            self.commit(proposal, now, out);
+        loop {
+            while let Some(proposal) = self.zab.take_committed() {
+                self.commit(proposal, now, out);
+            }
+            // What is answered makes room for what waits, and some of that is answered at once.
+            let Some(verdict) = self.throttler.next(now.mono_ms) else {
+                break;
+            };
+            self.carry_out(verdict, now, out);
         }
     }
 
@@ -106,27 +136,67 @@ impl Server {
         self.roll.replayed(txns);
     }
 
-    /// When [`Input::Tick`] is due at the latest, monotonic ms.
+    /// When [`Input::Tick`] is due at the latest, monotonic ms. Only the leader ends sessions.
     pub fn next_tick(&self) -> Option<i64> {
+        if self.options.role == Role::Learner {
+            return None;
+        }
         self.sessions
             .next_deadline()
             .into_iter()
             .chain([self.reaper.next()])
+            .chain(self.throttler.deadline())
             .min()
     }
 
     /// Numbers for the commands that show them.
     pub fn counters(&self) -> ServerCounters {
         ServerCounters {
-            outstanding: self.zab.len(),
+            outstanding: self.zab.len() + self.upstream.len(),
             changes: self.prep.outstanding.len(),
         }
     }
 
-    /// Prepares a request and proposes its transaction.
+    /// A request of a client or of the server itself; the former may have to wait. A learner has
+    /// nothing to prepare, so that nothing waits here.
     pub(super) fn submit(&mut self, request: Request, now: Now, out: &mut Effects) {
+        if self.options.role == Role::Learner {
+            return self.forward(request, out);
+        }
         METRICS.prep_processor_request_queued.inc();
-        let Some(zxid) = self.zab.next_zxid() else {
+        if request.origin.is_none() {
+            self.prepare(request, now, out);
+        } else if self.throttler.is_on() {
+            self.throttler.put(request, now.mono_ms);
+        } else {
+            let waited = now.mono_ms - request.received_ms;
+            METRICS.prep_processor_queue_time_ms.record(waited);
+            let verdict = self.throttler.enter(request, 0, now.mono_ms);
+            self.carry_out(verdict, now, out);
+        }
+    }
+
+    fn carry_out(&mut self, verdict: Verdict, now: Now, out: &mut Effects) {
+        match verdict {
+            Verdict::Enter(request) => self.prepare(request, now, out),
+            Verdict::TooLate(request) => self.refuse(request, Code::ThrottledOp),
+            Verdict::Drop(request) => {
+                if let Some(inbox) = request.origin {
+                    inbox.set_invalid();
+                    self.push(&inbox, Item::Close(self.tree.applied()), out);
+                }
+            }
+        }
+    }
+
+    /// Prepares a request and proposes its transaction.
+    fn prepare(&mut self, request: Request, now: Now, out: &mut Effects) {
+        self.track_forwarded(&request, now);
+        // A leader never uses the last counter of its epoch: the next leader begins a new one.
+        let alone = self.options.role == Role::Alone;
+        let next = self.zab.next_zxid();
+        let Some(zxid) = next.filter(|z| alone || z.counter() != u32::MAX) else {
+            out.exhausted = true;
             self.refuse(request, Code::RuntimeInconsistency);
             return;
         };
@@ -153,9 +223,10 @@ impl Server {
         now: Now,
         out: &mut Effects,
     ) {
-        let due = self.roll.appended(bytes.len());
         out.log.push(LogOp::Append(zxid, bytes.clone()));
+        let due = self.roll.appended(bytes.len());
         let (xid, op, origin) = (request.xid, request.op, request.origin);
+        let received_ms = request.received_ms;
         self.zab.propose(
             zxid,
             Pending::Txn {
@@ -163,31 +234,62 @@ impl Server {
                 origin,
                 xid,
                 op,
+                received_ms,
                 prepared_ms: now.mono_ms,
             },
         );
         METRICS.proposal_count.inc();
         if due {
-            out.log.push(LogOp::Roll);
-            self.start_snapshot(out);
+            self.roll_over(out);
         }
     }
 
-    /// At most one snapshot runs; the roll stays also when there is none.
+    /// A learner hands a transaction to its log; the same rules say when the log rolls.
+    pub fn note_logged(&mut self, bytes: usize, out: &mut Effects) {
+        if self.roll.appended(bytes) {
+            self.roll_over(out);
+        }
+    }
+
+    fn roll_over(&mut self, out: &mut Effects) {
+        out.log.push(LogOp::Roll);
+        self.start_snapshot(out);
+    }
+
+    /// At most one snapshot runs; the roll stays also when there is none. It holds no session that
+    /// the log may not have: after a crash nobody would know of it.
     fn start_snapshot(&mut self, out: &mut Effects) {
         if std::mem::replace(&mut self.snapshot_running, true) {
             return;
         }
-        let sessions = self
-            .sessions
-            .all()
-            .into_iter()
+        let job = self.snapshot_job();
+        self.last_snapshot = Some(job.cancelled.clone());
+        out.snapshot = Some(job);
+    }
+
+    /// A snapshot of what is applied now.
+    pub fn snapshot_job(&self) -> SnapshotJob {
+        SnapshotJob::new(self.tree.clone(), &self.live_sessions())
+    }
+
+    /// Sessions that were opened and not closed, as far as everything is applied.
+    fn live_sessions(&self) -> BTreeMap<i64, i32> {
+        let all = self.sessions.all().into_iter();
+        all.filter(|(s, _)| !self.opening.contains(s))
             .map(|(s, t)| (s.0, t))
-            .collect();
-        out.snapshot = Some(SnapshotJob {
-            start: self.tree.walk_start(),
-            sessions,
-        });
+            .collect()
+    }
+
+    /// The role ends: nobody is served any more, and no snapshot may be finished that could see
+    /// what comes into the tree from now on. The sessions that live.
+    pub fn end(&mut self) -> BTreeMap<i64, i32> {
+        for inbox in self.bound.values() {
+            inbox.close();
+        }
+        if let Some(cancelled) = self.last_snapshot.take() {
+            cancelled.store(true, Ordering::Release);
+        }
+        self.live_sessions()
     }
 
     fn tick(&mut self, now: Now, out: &mut Effects) {
@@ -200,7 +302,7 @@ impl Server {
             }
             METRICS.stale_sessions_expired.inc();
             self.submit(
-                internal(session, OpCode::CloseSession, Box::default()),
+                internal(session, OpCode::CloseSession, Box::default(), now),
                 now,
                 out,
             );
@@ -208,129 +310,26 @@ impl Server {
         for p in self.reaper.due(&self.tree, now) {
             let mut body = Vec::new();
             crate::jute::Output::string(&mut body, Some(p.text()));
-            let request = internal(SessionId::NONE, OpCode::DeleteContainer, body.into());
+            let request = internal(SessionId::NONE, OpCode::DeleteContainer, body.into(), now);
             self.submit(request, now, out);
         }
     }
 }
 
 /// A request the server makes of itself.
-pub(super) fn internal(session: SessionId, op: OpCode, body: Box<[u8]>) -> Request {
+pub(super) fn internal(session: SessionId, op: OpCode, body: Box<[u8]>, now: Now) -> Request {
     Request {
+        owner: Owner::Here,
         session,
         xid: 0,
         op,
         body,
         ids: Arc::new([]),
         origin: None,
+        received_ms: now.mono_ms,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::ConnId;
-    use crate::pipeline::ConnectRequest;
-    use crate::tree::{Item, TreeOptions};
-
-    fn at(mono_ms: i64) -> Now {
-        Now {
-            mono_ms,
-            wall_ms: mono_ms,
-        }
-    }
-
-    fn server() -> Server {
-        let tree = Arc::new(DataTree::fresh(TreeOptions::default()));
-        let options = ServerOptions::default();
-        let sessions = Arc::new(SessionTracker::new(i64::from(options.tick_ms)));
-        Server::new(tree, sessions, options, at(1000))
-    }
-
-    fn open(server: &mut Server, out: &mut Effects) -> Arc<Inbox> {
-        let inbox = Inbox::new(ConnId(1), vec![], Arc::new(|_, _| true));
-        let request = ConnectRequest {
-            inbox: inbox.clone(),
-            session: SessionId::NONE,
-            password: Box::default(),
-            timeout: 4000,
-        };
-        server.step(at(1000), Input::Connect(request), out);
-        inbox
-    }
-
-    #[test]
-    fn nothing_is_answered_before_it_is_durable() {
-        let (mut server, mut out) = (server(), Effects::default());
-        let inbox = open(&mut server, &mut out);
-        assert_eq!(out.log.len(), 1);
-        assert!(inbox.is_empty());
-        server.step(at(1001), Input::Durable(Zxid(1)), &mut out);
-        assert!(matches!(inbox.pop(Zxid(1)), Some(Item::Connected(..))));
-    }
-
-    /// With `jute.maxbuffer` raised, a node may be larger than the default allows; also in a multi.
-    #[test]
-    fn the_configured_limit_is_the_limit() {
-        use crate::base::Acl;
-        use crate::jute::{Jute, Output};
-        use crate::proto::request::{CreateRequest, MultiHeader};
-        let tree = Arc::new(DataTree::fresh(TreeOptions::default()));
-        let sessions = Arc::new(SessionTracker::new(2000));
-        let options = ServerOptions {
-            value_max: 8 << 20,
-            ..ServerOptions::default()
-        };
-        let mut server = Server::new(tree.clone(), sessions, options, at(1000));
-        let data = vec![7; 3 << 20];
-        let mut out = Effects::default();
-        for (n, op) in [OpCode::Create, OpCode::Multi].into_iter().enumerate() {
-            let name = format!("/big{n}");
-            let mut body = Vec::new();
-            if op == OpCode::Multi {
-                MultiHeader {
-                    op: 1,
-                    done: false,
-                    err: -1,
-                }
-                .encode(&mut body);
-            }
-            let mut create = CreateRequest {
-                path: Some((&*name).into()),
-                ..Default::default()
-            };
-            create.data = Some(&data);
-            create.path.encode(&mut body);
-            body.buffer(create.data);
-            Some(Acl::open()).encode(&mut body);
-            body.int(0);
-            if op == OpCode::Multi {
-                MultiHeader::END.encode(&mut body);
-            }
-            let request = internal(SessionId::NONE, op, body.into());
-            server.step(at(1000), Input::Request(request), &mut out);
-            server.step(at(1000), Input::Durable(Zxid(n as i64 + 1)), &mut out);
-            assert_eq!(
-                tree.facts(&name).map(|f| f.data_len),
-                Some(data.len()),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn sessions_expire_also_when_inputs_never_cease() {
-        let (mut server, mut out) = (server(), Effects::default());
-        let inbox = open(&mut server, &mut out);
-        server.step(at(1001), Input::Durable(Zxid(1)), &mut out);
-        out.log.clear();
-        for ms in 1002..=6000 {
-            server.step(at(ms), Input::SnapshotDone, &mut out);
-        }
-        assert_eq!(out.log.len(), 1, "one closeSession");
-        server.step(at(6001), Input::Durable(Zxid(2)), &mut out);
-        assert!(server.sessions.is_empty());
-        inbox.pop(Zxid(9));
-        assert!(matches!(inbox.pop(Zxid(9)), Some(Item::Close(Zxid(2)))));
-    }
-}
+#[path = "server_tests.rs"]
+mod tests;

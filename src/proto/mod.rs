@@ -3,6 +3,7 @@
 pub mod code;
 pub mod event;
 pub mod op;
+pub mod quorum;
 pub mod request;
 pub mod txn;
 

@@ -1,14 +1,20 @@
 //! What recovery rebuilds: the tree and the sessions (Apache: `ZKDatabase.loadDataBase`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::base::{Acl, SessionId, StatPersisted, Zxid};
+use crate::conn::Clock;
 use crate::proto::txn::{Entry, Txn, TxnHeader};
 use crate::store::{Recovery, Refused, SnapshotDigest, SnapshotInfo, SnapshotVisitor};
 use crate::telemetry::metrics::METRICS;
 use crate::tree::apply::apply;
-use crate::tree::snapshot::Loader;
+use crate::tree::loader::Loader;
 use crate::tree::{DataTree, TreeOptions};
+use crate::zab::{CommittedLog, Logged};
+
+/// Transactions of the replay that are kept (Apache: `commitLogCount`).
+const RECENT_MAX: usize = 500;
 
 enum Filling {
     Snapshot(Box<Loader>),
@@ -23,18 +29,94 @@ pub struct Database {
     /// The digest the snapshot foretells; until then the tree is a mixture of times.
     foretold: Option<SnapshotDigest>,
     mismatches: u64,
+    clock: Option<Arc<dyn Clock>>,
+    /// The transactions replayed last, and the zxid before the first of them, if any were dropped.
+    recent: VecDeque<Logged>,
+    keeps_recent: bool,
+    dropped: Option<Zxid>,
+    /// When this attempt began, and when its snapshot was loaded; monotonic ms.
+    times: (i64, i64),
 }
 
 impl Database {
     /// An empty one.
     pub fn new(options: TreeOptions) -> Self {
         Self {
+            clock: None,
+            times: (0, 0),
             filling: Filling::Snapshot(Box::new(Loader::new(options))),
             sessions: BTreeMap::new(),
             options,
             foretold: None,
             mismatches: 0,
+            recent: VecDeque::new(),
+            keeps_recent: false,
+            dropped: None,
         }
+    }
+
+    /// Measures how long it takes to load.
+    pub fn timed_by(mut self, clock: Arc<dyn Clock>) -> Self {
+        let now = clock.mono_ms();
+        self.times = (now, now);
+        self.clock = Some(clock);
+        self
+    }
+
+    /// As a member of an ensemble wants it: see [`Database::take_recent`].
+    pub fn keeping_recent(mut self) -> Self {
+        self.keeps_recent = true;
+        self
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.as_ref().map_or(0, |c| c.mono_ms())
+    }
+
+    /// How long the snapshot took to load, and everything since, ms.
+    pub fn load_times(&self) -> (i64, i64) {
+        let (began, loaded) = self.times;
+        (loaded - began, self.now() - loaded)
+    }
+
+    /// What a member of an ensemble keeps of the replay, to bring others up to date: the last
+    /// transactions, without a hole. The snapshot was taken at `start`.
+    pub fn take_recent(&mut self, start: Zxid, count_min: usize, bytes_max: usize) -> CommittedLog {
+        let base = self.dropped.unwrap_or(start);
+        let mut recent = CommittedLog::new(base, count_min, bytes_max);
+        for (zxid, bytes) in std::mem::take(&mut self.recent) {
+            if zxid > recent.last() {
+                recent.push(zxid, bytes);
+            }
+        }
+        recent
+    }
+
+    fn keep(&mut self, zxid: Zxid, bytes: &[u8]) {
+        if let Some((last, _)) = self.recent.back() {
+            let follows = last.next() == Some(zxid) || zxid.epoch() > last.epoch();
+            if !follows {
+                self.dropped = Some(*last);
+                self.recent.clear();
+            }
+        }
+        self.recent.push_back((zxid, bytes.into()));
+        if self.recent.len() > RECENT_MAX
+            && let Some((zxid, _)) = self.recent.pop_front()
+        {
+            self.dropped = Some(zxid);
+        }
+    }
+
+    /// The tree and the sessions as they are, for a member of an ensemble: ephemerals whose session
+    /// nobody knows go by a transaction of the leader.
+    pub fn finish_member(self, last: Zxid) -> (DataTree, BTreeMap<i64, i32>) {
+        let tree = match self.filling {
+            Filling::Tree(tree) => *tree,
+            Filling::Snapshot(_) => DataTree::empty(self.options),
+        };
+        tree.set_loaded(last.max(tree.applied()));
+        (tree, self.sessions)
     }
 
     /// The tree and the sessions with their timeouts, ms. Ephemerals of sessions that are not in
@@ -42,7 +124,8 @@ impl Database {
     pub fn finish(self, last: Zxid) -> (DataTree, BTreeMap<i64, i32>) {
         let tree = match self.filling {
             Filling::Tree(tree) => *tree,
-            Filling::Snapshot(loader) => loader.finish(last),
+            // Recovery ends a snapshot or begins empty; untrusted, it does neither.
+            Filling::Snapshot(_) => DataTree::empty(self.options),
         };
         tree.set_loaded(last.max(tree.applied()));
         for session in tree.ephemeral_sessions() {
@@ -126,9 +209,10 @@ impl SnapshotVisitor for Database {
         stat: StatPersisted,
     ) -> Result<(), Refused> {
         match &mut self.filling {
-            Filling::Snapshot(loader) => loader
-                .node(path, data, acl_id, &stat)
-                .map_err(|e| Refused::new(e.to_string())),
+            Filling::Snapshot(loader) => {
+                loader.node(path, data, acl_id, &stat);
+                Ok(())
+            }
             Filling::Tree(_) => Err(Refused::new("a node behind the snapshot's end")),
         }
     }
@@ -136,8 +220,10 @@ impl SnapshotVisitor for Database {
     fn end(&mut self, info: &SnapshotInfo) -> Result<(), Refused> {
         let done = Filling::Snapshot(Box::new(Loader::new(self.options)));
         if let Filling::Snapshot(loader) = std::mem::replace(&mut self.filling, done) {
-            self.filling = Filling::Tree(Box::new(loader.finish(Zxid::ZERO)));
+            let tree = loader.finish(Zxid::ZERO);
+            self.filling = Filling::Tree(Box::new(tree.map_err(|e| Refused::new(e.to_string()))?));
         }
+        self.times.1 = self.now();
         self.foretold = info.digest.filter(|d| d.zxid != Zxid::ZERO);
         Ok(())
     }
@@ -148,7 +234,7 @@ impl Recovery for Database {
         self.filling = Filling::Tree(Box::new(DataTree::fresh(self.options)));
     }
 
-    fn txn(&mut self, entry: &Entry<'_>, _bytes: &[u8]) -> Result<(), Refused> {
+    fn txn(&mut self, entry: &Entry<'_>, bytes: &[u8]) -> Result<(), Refused> {
         match &entry.txn {
             Txn::CreateSession(t) => {
                 self.sessions.insert(entry.session().0, t.timeout);
@@ -163,6 +249,9 @@ impl Recovery for Database {
         let digest = tree.digest().digest;
         if self.options.digest {
             self.compare(entry, digest);
+        }
+        if self.keeps_recent {
+            self.keep(entry.zxid(), bytes);
         }
         Ok(())
     }

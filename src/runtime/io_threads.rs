@@ -3,8 +3,10 @@
 //! One runtime of its own for each thread, and a connection stays where it was put: nothing is
 //! stolen, no task of one client waits on a lock that another thread's scheduler holds.
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
+
+use crate::conn::{Bell, IoThread};
 
 use super::fatal;
 
@@ -22,20 +24,23 @@ pub(super) fn count() -> usize {
 ///
 /// # Errors
 /// When the system does not give a runtime.
-pub(super) fn start(n: usize) -> std::io::Result<Vec<Handle>> {
+pub(super) fn start(n: usize) -> std::io::Result<Vec<IoThread>> {
     (0..n).map(start_one).collect()
 }
 
-fn start_one(_n: usize) -> std::io::Result<Handle> {
+fn start_one(_n: usize) -> std::io::Result<IoThread> {
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()?;
-    let handle = runtime.handle().clone();
+    let thread = IoThread {
+        runtime: runtime.handle().clone(),
+        bell: Bell::hang(runtime.handle()),
+    };
     fatal::critical_thread("NIOWorkerThread", move || {
         // Runs its tasks for as long as the process lives.
         let (_never, forever) = oneshot::channel::<()>();
         let _ = runtime.block_on(forever);
     });
-    Ok(handle)
+    Ok(thread)
 }

@@ -30,7 +30,7 @@ pub(super) struct Loaded {
 /// Why there is none, and the exit code Apache would use.
 pub(super) type LoadFailure = (StoreError, ExitCode);
 
-pub(super) fn load(config: &Config, clock: &SystemClock) -> Result<Loaded, LoadFailure> {
+pub(super) fn load(config: &Config, clock: &Arc<SystemClock>) -> Result<Loaded, LoadFailure> {
     let storage = &config.storage;
     let autocreate = storage.data_dir_autocreate;
     let dirs = DataDirs::open(
@@ -51,17 +51,21 @@ pub(super) fn load(config: &Config, clock: &SystemClock) -> Result<Loaded, LoadF
         digest: config.features.digest,
     };
     let recovered = recover(&dirs.places(), &options::recover(config), &mut || {
-        Database::new(tree_options)
+        Database::new(tree_options).timed_by(clock.clone())
     })
     .map_err(unexpected)?;
     let report = recovered.report;
     tell(&report);
+    let (snapshot_ms, txns_ms) = recovered.target.load_times();
+    METRICS.startup_snap_load_time.record(snapshot_ms);
+    if report.origin != Origin::New {
+        let txns = i64::try_from(report.txns).unwrap_or(i64::MAX);
+        METRICS.startup_txns_loaded.record(txns);
+        METRICS.startup_txns_load_time.record(txns_ms);
+    }
     let (tree, sessions) = recovered.target.finish(report.last_zxid.max(Zxid::ZERO));
     let ms = clock.mono_ms() - start;
     METRICS.dbinittime.record(ms);
-    METRICS
-        .startup_txns_loaded
-        .record(i64::try_from(report.txns).unwrap_or(i64::MAX));
     tracing::info!(
         target: "o.a.z.s.p.FileTxnSnapLog",
         "Snapshot loaded in {ms} ms, highest zxid is {}, digest is {}",
@@ -80,7 +84,7 @@ pub(super) fn load(config: &Config, clock: &SystemClock) -> Result<Loaded, LoadF
     Ok(loaded)
 }
 
-fn tell(report: &Report) {
+pub(super) fn tell(report: &Report) {
     for line in &report.lines {
         match line.level {
             Level::Info => tracing::info!(target: "o.a.z.s.p.FileTxnSnapLog", "{}", line.text),
@@ -93,11 +97,8 @@ fn tell(report: &Report) {
 /// A new database has its `snapshot.0` before its first transaction: no server starts over logs
 /// without a snapshot.
 fn first_snapshot(config: &Config, loaded: &Loaded) -> Result<(), StoreError> {
-    let job = SnapshotJob {
-        start: loaded.tree.walk_start(),
-        sessions: vec![],
-    };
+    let job = SnapshotJob::new(loaded.tree.clone(), &BTreeMap::new());
     let compression = options::compression(config);
     let with_last = config.storage.serialize_last_processed_zxid;
-    snap_thread::write(&loaded.dirs, &loaded.tree, &job, compression, with_last).map(|_| ())
+    snap_thread::write(&loaded.dirs, &job, compression, with_last).map(|_| ())
 }

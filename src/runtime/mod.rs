@@ -2,10 +2,14 @@
 
 mod clock;
 mod database;
+mod doors;
+mod ensemble;
 mod fatal;
 mod io_threads;
 mod load;
 mod options;
+mod quorum_disk;
+mod quorum_net;
 mod sequencer;
 mod signals;
 mod snap_thread;
@@ -13,5 +17,6 @@ mod start;
 mod view;
 mod words;
 
+pub use database::Database;
 pub use start::run;
 pub use view::VERSION;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::base::ServerId;
 use crate::config::{AuthProviderKind, Config, DigestAlgorithm, SnapshotCompression};
-use crate::conn::EdgeLimits;
-use crate::pipeline::ServerOptions;
+use crate::conn::{EdgeLimits, LargeRequests};
+use crate::pipeline::{Role, ServerOptions};
 use crate::session::{self, Authorizer, AuthorizerOptions};
 use crate::store::os::{LogOptions, RegionChoice};
 use crate::store::recover::OVERRIDE_PROPERTY;
@@ -38,7 +38,8 @@ pub(super) fn authorizer(c: &Config) -> Arc<Authorizer> {
 pub(super) fn server(c: &Config, authorizer: Arc<Authorizer>, seed: u64) -> ServerOptions {
     let ms = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     ServerOptions {
-        server_id: ServerId(1),
+        role: Role::Alone,
+        server_id: ServerId(c.server_id.unwrap_or(1)),
         value_max: length_max(c),
         tick_ms: c.sessions.tick_time_ms,
         session_timeout_ms: (c.sessions.min_timeout_ms, c.sessions.max_timeout_ms),
@@ -51,6 +52,7 @@ pub(super) fn server(c: &Config, authorizer: Arc<Authorizer>, seed: u64) -> Serv
         reap_interval_ms: ms(c.features.container_check_interval_ms),
         reap_per_minute: c.features.container_max_per_minute,
         reap_never_used_ms: c.features.container_max_never_used_ms.map_or(0, ms),
+        throttle: c.request_throttle.clone(),
         seed,
         authorizer,
     }
@@ -67,6 +69,12 @@ pub(super) fn edge_limits(c: &Config) -> EdgeLimits {
         sessionless_ms: c.listeners.sessionless_timeout_ms,
         keep_alive: c.listeners.tcp_keep_alive,
     }
+}
+
+pub(super) fn large_requests(c: &Config) -> LargeRequests {
+    let threshold = c.limits.large_request_threshold.map(|n| n as usize);
+    let most = usize::try_from(c.limits.large_request_max_bytes).unwrap_or(usize::MAX);
+    LargeRequests::new(threshold, most)
 }
 
 /// Longest string or buffer, bytes.

@@ -55,6 +55,9 @@ impl Sequencer {
                 break;
             }
             let now = self.clock.now();
+            METRICS
+                .prep_processor_queue_size
+                .record_len(self.inputs.len());
             let mut bytes = 0;
             self.server
                 .step(now, first.unwrap_or(Input::Tick), &mut effects);
@@ -70,7 +73,7 @@ impl Sequencer {
                     break;
                 }
             }
-            self.carry_out(&mut effects);
+            self.carry_out(&mut effects, now.mono_ms);
         }
         if let Err(e) = self.log.close() {
             tracing::error!(target: "o.a.z.s.SyncRequestProcessor", "closing the log: {e}");
@@ -91,16 +94,29 @@ impl Sequencer {
         got.ok()
     }
 
-    fn carry_out(&mut self, effects: &mut Effects) {
+    /// Logs what was prepared since `since` (monotonic ms), applies it, wakes whom it concerns, and goes
+    /// round until nothing is left. The times that are recorded are those of whole batches.
+    fn carry_out(&mut self, effects: &mut Effects, since: i64) {
+        let mut since = since;
         // Applying may itself give work to the log (an expiry behind a commit); go round until it
         // is quiet.
         while !effects.log.is_empty() {
             wake(effects);
+            let start = self.clock.mono_ms();
+            // One thread prepares and logs: what is prepared waits while the rest of its batch is.
+            METRICS.prep_process_time.record(start - since);
+            METRICS.sync_processor_queue_time_ms.record(start - since);
             let durable = self.write(std::mem::take(&mut effects.log));
+            let end = self.clock.mono_ms();
+            METRICS.sync_process_time.record(end - start);
+            METRICS
+                .sync_processor_queue_and_flush_time_ms
+                .record(end - since);
             match durable {
                 Ok(Some(zxid)) => {
-                    self.server
-                        .step(self.clock.now(), Input::Durable(zxid), effects);
+                    let now = self.clock.now();
+                    self.server.step(now, Input::Durable(zxid), effects);
+                    since = now.mono_ms;
                 }
                 Ok(None) => {}
                 Err(e) => fatal::unrecoverable("SyncThread:0", &e, ExitCode::UnexpectedError),
@@ -115,6 +131,8 @@ impl Sequencer {
 
     /// Appends and syncs; the last zxid that is durable now.
     fn write(&mut self, ops: Vec<LogOp>) -> Result<Option<Zxid>, StoreError> {
+        METRICS.sync_processor_queue_size.record_len(ops.len());
+        METRICS.sync_processor_request_queued.add(ops.len() as u64);
         let mut last = None;
         let mut count = 0;
         let mut roll = false;
@@ -137,6 +155,7 @@ impl Sequencer {
         }
         let ms = self.clock.mono_ms() - start;
         METRICS.fsynctime.record(ms);
+        METRICS.sync_processor_queue_flush_time_ms.record(ms);
         if u64::try_from(ms).is_ok_and(|ms| ms > self.fsync_warning_ms) {
             super::view::FSYNC_THRESHOLD_EXCEEDED
                 .fetch_add(1, std::sync::atomic::Ordering::Relaxed);

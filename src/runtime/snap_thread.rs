@@ -1,6 +1,7 @@
 //! Snapshots and purges, in the background.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
@@ -12,7 +13,6 @@ use crate::pipeline::{Input, SnapshotJob};
 use crate::store::os::{DataDirs, SnapshotFile};
 use crate::store::{Compression, SnapshotDigest, SnapshotWriter, StoreError, purge};
 use crate::telemetry::metrics::METRICS;
-use crate::tree::DataTree;
 
 use super::clock::SystemClock;
 use super::fatal;
@@ -26,8 +26,6 @@ pub struct SnapThread {
     pub jobs: Receiver<SnapshotJob>,
     /// Where to.
     pub dirs: Arc<DataDirs>,
-    /// What of.
-    pub tree: Arc<DataTree>,
     /// To the sequencer.
     pub inputs: Sender<Input>,
     /// How compressed.
@@ -61,13 +59,10 @@ impl SnapThread {
     pub fn take(&self, job: &SnapshotJob) -> Result<(), StoreError> {
         let start = self.clock.mono_ms();
         let zxid = job.start.zxid;
-        let name = write(
-            &self.dirs,
-            &self.tree,
-            job,
-            self.compression,
-            self.with_last_zxid,
-        )?;
+        let Some(name) = write(&self.dirs, job, self.compression, self.with_last_zxid)? else {
+            tracing::info!(target: "o.a.z.s.ZooKeeperServer", "Snapshot {zxid} given up: the role ended");
+            return Ok(());
+        };
         let ms = self.clock.mono_ms() - start;
         METRICS.snapshottime.record(ms);
         *self.last.lock() = Some((zxid, self.clock.wall_ms() / 1000));
@@ -80,17 +75,16 @@ impl SnapThread {
     }
 }
 
-/// Writes a snapshot of `tree` under its final name, synced.
+/// Writes a snapshot under its final name, synced; `None` when it was cancelled meanwhile.
 ///
 /// # Errors
 /// What the disk says.
 pub fn write(
     dirs: &DataDirs,
-    tree: &DataTree,
     job: &SnapshotJob,
     compression: Compression,
     with_last_zxid: bool,
-) -> Result<String, StoreError> {
+) -> Result<Option<String>, StoreError> {
     let path = dirs.snap().join("snapshot");
     let failed = |e| StoreError::io("write", &path, e);
     let file = SnapshotFile::create(dirs.snap(), job.start.zxid, compression)?;
@@ -98,19 +92,23 @@ pub fn write(
     out.sessions(&job.sessions).map_err(failed)?;
     out.acls(job.start.acls.iter().map(|(id, list)| (*id, &list[..])))
         .map_err(failed)?;
-    tree.walk(&job.start, |n| {
-        out.node(n.path.text(), n.data.as_deref(), n.acl, &n.stat)
-    })
-    .map_err(failed)?;
-    let at = tree.digest();
+    job.tree
+        .walk(&job.start, |n| {
+            out.node(n.path.text(), n.data.as_deref(), n.acl, &n.stat)
+        })
+        .map_err(failed)?;
+    let at = job.tree.digest();
     let digest = SnapshotDigest {
         zxid: at.zxid,
         version: 2,
         digest: at.digest,
     };
-    let last = with_last_zxid.then(|| tree.applied());
+    let last = with_last_zxid.then(|| job.tree.applied());
     let file = out.finish(Some(digest), last).map_err(failed)?.0;
-    file.commit()
+    if job.cancelled.load(Ordering::Acquire) {
+        return Ok(None);
+    }
+    file.commit().map(Some)
 }
 
 /// Snapshots must not take the processor from requests.

@@ -1,31 +1,33 @@
 //! Start order and stop order of a server (Apache: `ZooKeeperServerMain`, `QuorumPeerMain`).
 
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
 use tokio::runtime::Handle;
 
+use crate::admin::view::Mode;
 use crate::admin::words::Whitelist;
-use crate::admin::{process, prom_http};
+use crate::admin::{environment, process, prom_http};
 use crate::base::SessionId;
-use crate::config::{Config, ExitCode, ListenAddr, MetricsProvider, Mode};
-use crate::conn::{Clock, Edge, Listener, bind};
+use crate::config::{self, Config, ExitCode, ListenAddr, MetricsProvider};
+use crate::conn::{Clock, CurrentEdge, Edge, IoThread, Listener, bind};
 use crate::pipeline::{Input, Server};
 use crate::session::SessionTracker;
-use crate::store::os::LogWriter;
+use crate::store::os::{DataDirs, LogWriter};
+use crate::telemetry::facade;
 use crate::telemetry::metrics::METRICS;
 use crate::telemetry::prometheus::{Compat, Scrape};
 
 use super::clock::SystemClock;
+use super::doors::{Doors, ViewCell};
 use super::load::{self, Loaded};
 use super::sequencer::Sequencer;
 use super::snap_thread::{LastSnapshot, SnapThread, purge_regularly};
-use super::view::{VERSION, View};
-use super::words::Words;
-use super::{fatal, io_threads, options, signals};
+use super::view::VERSION;
+use super::{ensemble, fatal, io_threads, options, signals};
 
 /// How long a stop may take before it is enforced: scripts wait a second.
 const STOP_MAX: Duration = Duration::from_millis(800);
@@ -39,7 +41,11 @@ pub fn run(config: Config) -> ExitCode {
             ExitCode::InvalidInvocation,
         );
     }
-    match Running::start(Arc::new(config)) {
+    let config = Arc::new(config);
+    if config.mode == config::Mode::Distributed {
+        return ensemble::run(&config);
+    }
+    match Running::start(config) {
         Ok(running) => running.wait(),
         Err(code) => code,
     }
@@ -47,8 +53,9 @@ pub fn run(config: Config) -> ExitCode {
 
 /// What this version must not pretend to do.
 fn unsupported(config: &Config) -> Option<String> {
-    if config.mode == Mode::Distributed {
-        return Some("ensembles are not supported yet; configure a single server".to_owned());
+    let distributed = config.mode == config::Mode::Distributed;
+    if let Some(why) = ensemble::unsupported(config).filter(|_| distributed) {
+        return Some(why);
     }
     if config.listeners.secure_client.is_some() {
         return Some(
@@ -69,7 +76,7 @@ struct Running {
     edge: Arc<Edge>,
 }
 
-fn failed(what: &str, why: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
+pub(super) fn failed(what: &str, why: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
     tracing::error!(target: "o.a.z.s.ZooKeeperServerMain", "{what}: {why}");
     crate::telemetry::log::flush();
     // One write, so that it stays one line beside the log's.
@@ -80,6 +87,12 @@ fn failed(what: &str, why: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
 impl Running {
     fn start(config: Arc<Config>) -> Result<Self, ExitCode> {
         raise_descriptor_limit();
+        introduce(&config);
+        // What a library counts with the macros of the `metrics` crate shows up beside our table. A
+        // process with a recorder already keeps it; the table does not depend on this.
+        if let Err(e) = facade::install() {
+            tracing::debug!("metrics facade: {e}");
+        }
         let clock = Arc::new(SystemClock::default());
         let unexpected = |what: &'static str| {
             move |e: std::io::Error| failed(what, &e, ExitCode::UnexpectedError)
@@ -131,32 +144,8 @@ impl Running {
         let (snapshots, jobs) = bounded(1);
         let (closed_tx, closed) = bounded(1);
         let (stop, stop_queue) = bounded(1);
-        let view_cell = Arc::new(OnceLock::new());
-        let edge = Arc::new(Edge {
-            tree: loaded.tree.clone(),
-            sessions,
-            authorizer,
-            inputs: inputs.clone(),
-            clock: clock.clone(),
-            words: Arc::new(Words {
-                whitelist: whitelist(config),
-                view: view_cell.clone(),
-            }),
-            registry: Arc::default(),
-            stats: Arc::default(),
-            limits: options::edge_limits(config),
-            outstanding: Arc::new(AtomicUsize::new(0)),
-            outstanding_bytes: AtomicUsize::new(0),
-            serving: AtomicBool::new(false),
-            auth_failed: AtomicUsize::new(0),
-        });
-        let view = View::new(
-            edge.clone(),
-            config.clone(),
-            loaded.dirs.clone(),
-            clock.clone(),
-        );
-        let _ = view_cell.set(Arc::new(view));
+        let doors = Doors::new(config, clock, &authorizer, &loaded.dirs, seed);
+        let edge = doors.edge(&loaded.tree, &sessions, inputs.clone(), Mode::Standalone);
         let sequencer = Sequencer {
             server,
             inputs: input_queue,
@@ -171,7 +160,6 @@ impl Running {
         let snap = SnapThread {
             jobs,
             dirs: loaded.dirs.clone(),
-            tree: loaded.tree.clone(),
             inputs: inputs.clone(),
             compression: options::compression(config),
             with_last_zxid: config.storage.serialize_last_processed_zxid,
@@ -179,10 +167,8 @@ impl Running {
             last: LastSnapshot::default(),
         };
         fatal::critical_thread("Snapshot Thread", move || snap.run());
-        start_purge(config, &loaded);
-        if let Some(view) = view_cell.get() {
-            start_metrics(config, view, main.handle())?;
-        }
+        start_purge(config, &loaded.dirs);
+        start_metrics(config, &doors.view, main.handle())?;
         Ok(Self {
             stop,
             inputs,
@@ -197,14 +183,14 @@ impl Running {
         &mut self,
         config: &Config,
         socket: Option<std::net::TcpListener>,
-        threads: Vec<Handle>,
+        threads: Vec<IoThread>,
     ) -> Result<(), ExitCode> {
         self.edge.serving.store(true, Ordering::Relaxed);
         let bound = socket.as_ref().and_then(|s| s.local_addr().ok());
         if let Some(socket) = socket {
             let listener = Listener {
                 socket,
-                edge: self.edge.clone(),
+                edge: CurrentEdge::new(self.edge.clone()),
                 threads,
                 secure: false,
             };
@@ -247,7 +233,29 @@ impl Running {
     }
 }
 
-fn listen(config: &Config, addr: &ListenAddr) -> Result<std::net::TcpListener, ExitCode> {
+/// What operators look for in the first lines of a log (Apache: `Environment.logEnv`,
+/// `ZooKeeperServer`).
+pub(super) fn introduce(config: &Config) {
+    for (key, value) in environment::collect(VERSION) {
+        tracing::info!(target: "o.a.z.s.ZooKeeperServer", "Server environment:{key}={value}");
+    }
+    let (s, dirs) = (&config.sessions, &config.storage);
+    tracing::info!(
+        target: "o.a.z.s.ZooKeeperServer",
+        "Created server with tickTime {} ms minSessionTimeout {} ms maxSessionTimeout {} ms clientPortListenBacklog {} dataLogdir {} snapdir {}",
+        s.tick_time_ms,
+        s.min_timeout_ms,
+        s.max_timeout_ms,
+        config.listeners.backlog,
+        dirs.data_log_dir.join("version-2").display(),
+        dirs.data_dir.join("version-2").display()
+    );
+}
+
+pub(super) fn listen(
+    config: &Config,
+    addr: &ListenAddr,
+) -> Result<std::net::TcpListener, ExitCode> {
     tracing::info!(
         target: "o.a.z.s.NIOServerCnxnFactory",
         "binding to port {}/{}:{}", addr.host.as_deref().unwrap_or_default(), addr.ip, addr.port
@@ -259,14 +267,14 @@ fn listen(config: &Config, addr: &ListenAddr) -> Result<std::net::TcpListener, E
 }
 
 /// Quantiles cover the last minutes only.
-async fn rotate_metrics(clock: Arc<SystemClock>) {
+pub(super) async fn rotate_metrics(clock: Arc<SystemClock>) {
     loop {
         tokio::time::sleep(Duration::from_secs(60)).await;
         METRICS.rotate(clock.mono_ms());
     }
 }
 
-fn whitelist(config: &Config) -> Whitelist {
+pub(super) fn whitelist(config: &Config) -> Whitelist {
     let words = match config.words.all {
         true => "*".to_owned(),
         false => config.words.words.join(","),
@@ -274,12 +282,12 @@ fn whitelist(config: &Config) -> Whitelist {
     Whitelist::parse(Some(&words), config.features.read_only_mode)
 }
 
-fn start_purge(config: &Config, loaded: &Loaded) {
+pub(super) fn start_purge(config: &Config, dirs: &Arc<DataDirs>) {
     let Some(every) = config.storage.purge_interval_ms else {
         tracing::info!(target: "o.a.z.s.DatadirCleanupManager", "Purge task is not scheduled.");
         return;
     };
-    let dirs = loaded.dirs.clone();
+    let dirs = dirs.clone();
     let retain = config.storage.purge_retain_count as usize;
     let length_max = options::length_max(config);
     fatal::critical_thread("PurgeTask", move || {
@@ -288,7 +296,7 @@ fn start_purge(config: &Config, loaded: &Loaded) {
 }
 
 /// The Prometheus endpoint, when its provider is configured.
-fn start_metrics(config: &Config, view: &Arc<View>, on: &Handle) -> Result<(), ExitCode> {
+pub(super) fn start_metrics(config: &Config, view: &ViewCell, on: &Handle) -> Result<(), ExitCode> {
     if config.metrics.provider != MetricsProvider::Prometheus {
         return Ok(());
     }
@@ -303,6 +311,9 @@ fn start_metrics(config: &Config, view: &Arc<View>, on: &Handle) -> Result<(), E
     })?;
     let (view, with_process) = (view.clone(), config.metrics.export_process_info);
     let render: prom_http::Render = Arc::new(move |names: &[String]| {
+        let Some(view) = view.read().clone() else {
+            return String::new();
+        };
         METRICS.rotate(view.clock.mono_ms());
         let process = with_process.then(|| process::read(VERSION));
         Scrape {
@@ -323,7 +334,7 @@ fn start_metrics(config: &Config, view: &Arc<View>, on: &Handle) -> Result<(), E
 }
 
 /// As the JVM does: descriptors are what connections are made of.
-fn raise_descriptor_limit() {
+pub(super) fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

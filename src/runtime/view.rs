@@ -12,7 +12,10 @@ use crate::admin::{environment, process};
 use crate::base::{ConnId, ServerId, SessionId, Zxid};
 use crate::config::Config;
 use crate::conn::{Clock, ConnInfo, Edge};
+use parking_lot::Mutex;
+
 use crate::proto::OpCode;
+use crate::quorum::Learners;
 use crate::store::Dir;
 use crate::store::os::DataDirs;
 use crate::telemetry::java_num::round4;
@@ -35,6 +38,22 @@ pub const VERSION: &str = concat!(
     ", built on 2026-11-25 00:00 UTC"
 );
 
+/// How many learners a leader has, for those who show it.
+#[derive(Clone, Debug, Default)]
+pub struct SharedLearners(Arc<Mutex<Learners>>);
+
+impl SharedLearners {
+    /// As noted last.
+    pub fn get(&self) -> Learners {
+        *self.0.lock()
+    }
+
+    /// Notes it.
+    pub fn set(&self, learners: Learners) {
+        *self.0.lock() = learners;
+    }
+}
+
 /// See the module.
 pub struct View {
     /// Shared with the connections.
@@ -47,6 +66,9 @@ pub struct View {
     pub clock: Arc<SystemClock>,
     /// Start of serving, monotonic ms.
     pub started_ms: i64,
+    mode: Mode,
+    /// What a leader knows of its learners.
+    pub learners: SharedLearners,
     trace_mask: AtomicI64,
 }
 
@@ -57,6 +79,8 @@ impl View {
         config: Arc<Config>,
         dirs: Arc<DataDirs>,
         clock: Arc<SystemClock>,
+        mode: Mode,
+        learners: SharedLearners,
     ) -> Self {
         let started_ms = clock.mono_ms();
         let trace_mask = AtomicI64::new(TRACE_MASK);
@@ -66,8 +90,19 @@ impl View {
             dirs,
             clock,
             started_ms,
+            mode,
+            learners,
             trace_mask,
         }
+    }
+
+    fn in_ensemble(&self) -> bool {
+        matches!(self.mode, Mode::Leader | Mode::Follower | Mode::Observer)
+    }
+
+    /// What only a leader shows.
+    fn of_leader(&self, n: i64) -> Option<Number> {
+        (self.mode == Mode::Leader).then_some(Number::Int(n))
     }
 
     /// A monotonic ms as a wall ms.
@@ -168,11 +203,17 @@ impl ServerView for View {
     }
 
     fn mode(&self) -> Mode {
-        Mode::Standalone
+        self.mode
     }
 
     fn peer_state(&self) -> Option<String> {
-        None
+        let state = match self.mode {
+            Mode::Standalone | Mode::ReadOnly => return None,
+            Mode::Leader => "leading - broadcast",
+            Mode::Follower => "following - broadcast",
+            Mode::Observer => "observing - broadcast",
+        };
+        Some(state.to_owned())
     }
 
     fn observer_master_id(&self) -> Option<ServerId> {
@@ -369,7 +410,12 @@ impl GaugeSource for View {
             Gauge::LocalSessions => int(0),
             Gauge::OpenFileDescriptorCount => int(process::open_fds() as i64),
             Gauge::MaxFileDescriptorCount => int(process::max_fds() as i64),
-            Gauge::ConnectionDropProbability => Some(Number::Float(0.0)),
+            Gauge::ConnectionDropProbability => {
+                let throttle = self.edge.connect_throttle.as_ref();
+                Some(Number::Float(
+                    throttle.map_or(0.0, |t| t.lock().drop_chance()),
+                ))
+            }
             Gauge::LastClientResponseSize => int(last),
             Gauge::MinClientResponseSize => int(min),
             Gauge::MaxClientResponseSize => int(max),
@@ -377,16 +423,16 @@ impl GaugeSource for View {
             Gauge::AuthFailedCount => int(self.edge.auth_failed.load(Relaxed) as i64),
             // Counted on TLS ports only.
             Gauge::NonMtlsRemoteConnCount | Gauge::NonMtlsLocalConnCount => int(0),
-            Gauge::QuorumSize
-            | Gauge::SyncedObservers
-            | Gauge::Learners
-            | Gauge::SyncedFollowers
-            | Gauge::SyncedNonVotingFollowers
-            | Gauge::PendingSyncs
-            | Gauge::LeaderUptime
-            | Gauge::LastProposalSize
-            | Gauge::MaxProposalSize
-            | Gauge::MinProposalSize => None,
+            Gauge::QuorumSize => self
+                .in_ensemble()
+                .then(|| Number::Int(self.config.ensemble.voters().count() as i64)),
+            Gauge::SyncedObservers => self.of_leader(self.learners.get().observers),
+            Gauge::Learners => self.of_leader(self.learners.get().all),
+            Gauge::SyncedFollowers => self.of_leader(self.learners.get().followers),
+            Gauge::SyncedNonVotingFollowers => self.of_leader(self.learners.get().non_voting),
+            Gauge::PendingSyncs => self.of_leader(self.learners.get().pending_syncs),
+            Gauge::LeaderUptime => self.of_leader(self.clock.mono_ms() - self.started_ms),
+            Gauge::LastProposalSize | Gauge::MaxProposalSize | Gauge::MinProposalSize => None,
         }
     }
 

@@ -1,19 +1,17 @@
 //! Four-letter words of the client port.
 
-use std::sync::{Arc, OnceLock};
-
 use crate::admin::words::{Whitelist, execute, find};
 use crate::base::ConnId;
 use crate::conn::{FourLetterWords, WordReply};
 
-use super::view::View;
+use super::doors::ViewCell;
 
 /// Looks words up in the table and runs them over the view, which is there once the server is.
 pub struct Words {
     /// Which may run.
     pub whitelist: Whitelist,
     /// What they look at.
-    pub view: Arc<OnceLock<Arc<View>>>,
+    pub view: ViewCell,
 }
 
 impl FourLetterWords for Words {
@@ -23,14 +21,14 @@ impl FourLetterWords for Words {
         if word.takes_argument() && argument.is_none() && self.whitelist.allows(word) {
             return Some(WordReply::Needs(8));
         }
-        let view = self.view.get()?;
+        let view = self.view.read().clone()?;
         if let Some(info) = view.edge.registry.get(conn) {
             tracing::info!(
                 target: "o.a.z.s.c.FourLetterCommands",
                 "Processing {} command from /{}", word.name, info.peer
             );
         }
-        let text = execute(word, argument, &self.whitelist, &**view);
+        let text = execute(word, argument, &self.whitelist, &*view);
         Some(WordReply::Text(text.into_bytes()))
     }
 }

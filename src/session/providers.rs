@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::digest_scheme::{self, DigestAlgorithm, digest_id};
 use super::ip_scheme;
 use crate::base::{Acl, Id, Perms};
+use crate::telemetry::metrics::METRICS;
 
 pub use super::ip_scheme::ip_text;
 
@@ -151,8 +152,12 @@ impl Authorizer {
     fn ensemble(&self, auth: &[u8]) -> AuthOutcome {
         match &self.options.ensemble {
             None => AuthOutcome::Refused,
-            Some(names) if names.is_empty() || auth.is_empty() => AuthOutcome::Accepted(vec![]),
+            Some(names) if names.is_empty() || auth.is_empty() => {
+                METRICS.ensemble_auth_skip.inc();
+                AuthOutcome::Accepted(vec![])
+            }
             Some(names) if names.iter().any(|n| n.as_bytes() == auth) => {
+                METRICS.ensemble_auth_success.inc();
                 AuthOutcome::Accepted(vec![])
             }
             Some(_) => AuthOutcome::Dropped,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -20,6 +20,8 @@ pub struct Session {
     closing: AtomicBool,
     /// Key of the bucket that holds its one valid entry; others are left over.
     filed: AtomicI64,
+    /// Where its client is connected: 0 nobody knows, else see [`Session::owner`].
+    owner: AtomicU64,
     /// Timeout of its createSession transaction, ms: what snapshots store.
     pub created_timeout: i32,
 }
@@ -33,6 +35,22 @@ impl Session {
     /// Notes a sign of life at `now` (monotonic ms): one relaxed store.
     pub fn touch(&self, now: i64) {
         self.touched.store(now, Ordering::Relaxed);
+    }
+
+    /// The last sign of life, monotonic ms.
+    pub fn touched(&self) -> i64 {
+        self.touched.load(Ordering::Relaxed)
+    }
+
+    /// Number of whoever its client is connected to; `None` until it is known
+    /// (Apache: `SessionImpl.owner`).
+    pub fn owner(&self) -> Option<u64> {
+        Some(self.owner.load(Ordering::Relaxed)).filter(|o| *o != 0)
+    }
+
+    /// Its client is connected to `owner`, which is not 0.
+    pub fn set_owner(&self, owner: u64) {
+        self.owner.store(owner, Ordering::Relaxed);
     }
 
     /// True once its close is on the way; it takes no more requests.
@@ -86,6 +104,7 @@ impl SessionTracker {
             touched: AtomicI64::new(now),
             closing: AtomicBool::new(false),
             filed: AtomicI64::new(i64::MIN),
+            owner: AtomicU64::new(0),
             created_timeout: timeout,
         });
         self.sessions.insert(id, session.clone());

@@ -1,39 +1,44 @@
-//! A directory in memory, for tests.
+//! A directory in memory, for tests of this crate and of others.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::dir::{Dir, FileInfo, ReadAt};
 
-/// Files by name.
+/// Files by name. Every change is durable at once.
 #[derive(Debug, Default)]
-pub(super) struct MemDir {
+pub struct MemDir {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
 impl MemDir {
-    pub(super) fn with(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+    /// A directory with these files.
+    pub fn with(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         Self {
             files: Mutex::new(files.into_iter().collect()),
         }
     }
 
-    pub(super) fn put(&self, name: &str, bytes: Vec<u8>) {
+    /// Creates or replaces a file.
+    pub fn put(&self, name: &str, bytes: Vec<u8>) {
         self.locked().insert(name.to_owned(), bytes);
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<Vec<u8>> {
+    /// The content of a file.
+    pub fn get(&self, name: &str) -> Option<Vec<u8>> {
         self.locked().get(name).cloned()
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
+    /// Names of all files, sorted.
+    pub fn names(&self) -> Vec<String> {
         self.locked().keys().cloned().collect()
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
-        self.files.lock().unwrap()
+        self.files.lock()
     }
 }
 

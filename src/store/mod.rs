@@ -9,21 +9,21 @@ pub mod dir;
 pub mod epochs;
 pub mod error;
 pub mod log_reader;
+pub mod mem;
 pub mod names;
 pub mod os;
 pub mod purge;
 pub mod range;
 pub mod recover;
 mod replay;
+pub mod snap_stream;
 pub mod snappy;
 pub mod snapshot;
 pub mod snapshot_read;
+mod snapshot_records;
 pub mod snapshot_write;
 pub mod tail;
 pub mod txnlog;
-
-#[cfg(test)]
-mod mem;
 
 pub use dir::{Dir, FileInfo, ReadAt};
 pub use error::StoreError;
@@ -31,6 +31,7 @@ pub use names::{FileName, log_name, snapshot_name};
 pub use recover::{
     Level, LogLine, Origin, Places, RecoverOptions, Recovered, Recovery, Report, recover,
 };
+pub use snap_stream::{SnapDecoder, SnapEncoder, SnapProgress};
 pub use snapshot::{
     Compression, Refused, SnapshotDigest, SnapshotError, SnapshotInfo, SnapshotVisitor,
 };

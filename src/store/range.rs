@@ -99,6 +99,44 @@ pub fn truncate_to(
         .map_err(|e| StoreError::io("truncate", &log.path().join(&name), e))
 }
 
+/// Removes every log that begins behind `target` and every snapshot that is newer. For a target that
+/// comes before everything logged; the log must not be open for writing.
+///
+/// # Errors
+/// What the operating system says.
+pub fn drop_after(snap: &dyn Dir, log: &dyn Dir, target: Zxid) -> Result<(), StoreError> {
+    for f in list(snap)? {
+        if matches!(FileName::of(&f.name), FileName::Snapshot(z, _) if z > target) {
+            remove(snap, &f.name)?;
+        }
+    }
+    for f in list(log)? {
+        if matches!(FileName::of(&f.name), FileName::Log(z) if z > target) {
+            remove(log, &f.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes every log that begins at or before `target` and every snapshot that is older: a snapshot
+/// at `target` stands for all of them.
+///
+/// # Errors
+/// What the operating system says.
+pub fn drop_before(snap: &dyn Dir, log: &dyn Dir, target: Zxid) -> Result<(), StoreError> {
+    for f in list(log)? {
+        if matches!(FileName::of(&f.name), FileName::Log(z) if z <= target) {
+            remove(log, &f.name)?;
+        }
+    }
+    for f in list(snap)? {
+        if matches!(FileName::of(&f.name), FileName::Snapshot(z, _) if z < target) {
+            remove(snap, &f.name)?;
+        }
+    }
+    Ok(())
+}
+
 fn remove(dir: &dyn Dir, name: &str) -> Result<(), StoreError> {
     dir.remove(name)
         .map_err(|e| StoreError::io("delete", &dir.path().join(name), e))

@@ -194,6 +194,9 @@ pub enum SnapshotError {
     /// The bytes behind the first seal are no known tail.
     #[error("{0} bytes behind the tree are no known tail")]
     Tail(usize),
+    /// A snapshot on the wire does not end as one.
+    #[error("the snapshot does not end with its signature")]
+    Signature,
     /// The visitor rejected it.
     #[error("{0}")]
     Refused(#[from] Refused),

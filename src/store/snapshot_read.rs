@@ -15,8 +15,8 @@ use flate2::read::GzDecoder;
 use simd_adler32::Adler32;
 
 use crate::base::text::java_utf8;
-use crate::base::{Acl, Id, Perms, StatPersisted, Zxid};
-use crate::jute::{DecodeError, Input, Jute};
+use crate::base::{Acl, Id, Perms, Zxid};
+use crate::jute::{DecodeError, Input};
 
 use super::dir::{Dir, ReadAt, Sequential, read_full};
 use super::snappy::{self, SnappyReader};
@@ -24,6 +24,7 @@ use super::snapshot::{
     Compression, DIGEST_LEN, Ignore, LAST_ZXID_LEN, MAGIC, SnapshotDigest, SnapshotError,
     SnapshotInfo, SnapshotVisitor,
 };
+use super::snapshot_records::NodeRecord;
 
 /// Bytes read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -152,14 +153,9 @@ impl<R: Read> SnapshotReader<R> {
         self.need(end)?;
         let record = self.unread().get(..end).unwrap_or_default();
         let mut rest = Input::with_limit(record, self.length_max);
-        let parsed = (|| {
-            let path = java_utf8(rest.buffer()?.ok_or(DecodeError::Null)?);
-            let data = rest.buffer()?;
-            let acl_id = rest.long()?;
-            Ok((path, data, acl_id, StatPersisted::decode(&mut rest)?))
-        })();
-        let (path, data, acl_id, stat) = parsed.map_err(|why| self.wrong(why))?;
-        visitor.node(&path, data, acl_id, stat)?;
+        let parsed = NodeRecord::decode(&mut rest).map_err(|why| self.wrong(why))?;
+        let n = parsed.ok_or(self.wrong(DecodeError::Null))?;
+        visitor.node(&java_utf8(n.path), n.data, n.acl_id, n.stat)?;
         self.at = self.at.saturating_add(end);
         self.info.nodes = self.info.nodes.saturating_add(1);
         Ok(true)

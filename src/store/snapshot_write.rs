@@ -6,10 +6,11 @@ use flate2::write::GzEncoder;
 use simd_adler32::Adler32;
 
 use crate::base::{Acl, StatPersisted, Zxid};
-use crate::jute::{Jute, Output};
+use crate::jute::Output;
 
 use super::snappy::SnappyWriter;
 use super::snapshot::{Compression, DBID, MAGIC, SnapshotDigest, VERSION};
+use super::snapshot_records::{encode_acl, encode_node, encode_session};
 
 /// Bytes gathered before they are hashed, compressed and passed on.
 const CHUNK: usize = 64 * 1024;
@@ -17,7 +18,7 @@ const SLASH: &str = "/";
 
 enum Packer<W: Write> {
     Plain(W),
-    Gz(GzEncoder<W>),
+    Gz(Box<GzEncoder<W>>),
     Snappy(Box<SnappyWriter<W>>),
 }
 
@@ -54,7 +55,9 @@ impl<W: Write> SnapshotWriter<W> {
     pub fn new(to: W, compression: Compression) -> Self {
         let to = match compression {
             Compression::None => Packer::Plain(to),
-            Compression::Gz => Packer::Gz(GzEncoder::new(to, flate2::Compression::default())),
+            Compression::Gz => {
+                Packer::Gz(Box::new(GzEncoder::new(to, flate2::Compression::default())))
+            }
             Compression::Snappy => Packer::Snappy(Box::new(SnappyWriter::new(to))),
         };
         let mut buf = Vec::with_capacity(2 * CHUNK);
@@ -76,8 +79,7 @@ impl<W: Write> SnapshotWriter<W> {
     pub fn sessions(&mut self, sessions: &[(i64, i32)]) -> io::Result<()> {
         self.buf.count(sessions.len());
         for (id, timeout) in sessions {
-            self.buf.long(*id);
-            self.buf.int(*timeout);
+            encode_session(&mut self.buf, *id, *timeout);
             self.pass_on()?;
         }
         Ok(())
@@ -95,9 +97,7 @@ impl<W: Write> SnapshotWriter<W> {
         let acls = acls.into_iter();
         self.buf.count(acls.len());
         for (id, list) in acls {
-            self.buf.long(id);
-            self.buf.count(list.len());
-            list.iter().for_each(|a| a.encode(&mut self.buf));
+            encode_acl(&mut self.buf, id, list);
             self.pass_on()?;
         }
         Ok(())
@@ -114,10 +114,7 @@ impl<W: Write> SnapshotWriter<W> {
         acl_id: i64,
         stat: &StatPersisted,
     ) -> io::Result<()> {
-        self.buf.string(Some(path));
-        self.buf.buffer(data);
-        self.buf.long(acl_id);
-        stat.encode(&mut self.buf);
+        encode_node(&mut self.buf, path, data, acl_id, stat);
         self.pass_on()
     }
 

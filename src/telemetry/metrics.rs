@@ -22,12 +22,14 @@ mod gauge;
 mod set;
 mod stripe;
 mod summary;
+mod unfed;
 
 pub use counter::Counter;
 pub use def::{Handle, Kind, MetricDef, Unit};
 pub use gauge::{GaugeSource, Number};
 pub use set::{CHILDREN_MAX, CounterSet, Set, SummarySet};
 pub use summary::{Histogram, Summary, Totals, WINDOW_TURN_MS, WINDOW_TURNS};
+pub use unfed::UNFED;
 
 macro_rules! row {
     ($name:expr, $kind:ident, $label:expr, $unit:ident, $help:expr) => {

@@ -278,7 +278,8 @@ impl Applier<'_, '_> {
         let p = path::stored(p.as_deref().unwrap_or_default());
         let parent = path::parent(p);
         let (tree, zxid) = (self.locked.tree, self.zxid);
-        if p.is_empty() || self.locked.get(parent).is_none() {
+        let parent_acl = self.locked.get(parent).map(|q| q.acl);
+        if p.is_empty() || parent_acl.is_none() {
             return SubOutcome::of(op, Code::NoNode);
         }
         let acl = acl.map_or(super::AclId::OPEN, |list| tree.acls.add(list));
@@ -287,12 +288,14 @@ impl Applier<'_, '_> {
         }
         self.locked
             .update(parent, |q| q.child_created(parent_cversion, zxid.0));
-        let parent_acl = self.locked.get(parent).map(|q| q.acl);
         let stat = StatPersisted::created(zxid, self.time, kind);
         let thin = Thin::new(p.as_bytes());
         self.locked
             .put(thin.clone(), data.map(Thin::new), acl, &stat);
         note_write(p, data.map_or(0, <[u8]>::len));
+        if matches!(kind, OwnerKind::Ttl(_)) {
+            METRICS.ttl_node_created_count.inc();
+        }
         self.quota_after_create(p, data.map_or(0, |d| d.len() as i64));
         self.trigger_created(p, parent, acl, parent_acl);
         let visible = stat.visible(data.map_or(0, <[u8]>::len), 0);
@@ -344,6 +347,9 @@ impl Applier<'_, '_> {
             return Code::NoNode;
         };
         note_write(p, 0);
+        if matches!(node.owner(), OwnerKind::Ttl(_)) {
+            METRICS.ttl_node_deleted_count.inc();
+        }
         self.quota_after_delete(p, node.data_len() as i64);
         self.trigger_deleted(p, parent, list.as_ref(), parent_acl);
         Code::Ok

@@ -39,6 +39,15 @@ impl Children {
         }
     }
 
+    /// Makes room for `more` children at once.
+    pub(crate) fn reserve(&mut self, more: usize, state: &PathState) {
+        if let Self::Whole(t) = self {
+            // A larger set is split anyway.
+            let wanted = more.min((SPLIT_AT + 1).saturating_sub(t.len()));
+            t.reserve(wanted, |p| hash_bytes(state, p));
+        }
+    }
+
     /// Adds a child that is not there yet; `hash` is the hash of its path.
     pub(crate) fn insert(&mut self, hash: u64, path: Thin, state: &PathState) {
         match self {

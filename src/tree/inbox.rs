@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::{Mutex, RwLock};
@@ -49,13 +49,28 @@ impl Item {
 /// Decides whether identities may read what an ACL guards; given by the session layer.
 pub type ReadCheck = Arc<dyn Fn(&[Id], &AclList) -> bool + Send + Sync>;
 
+/// Where an inbox stands; changed under the lock of its items, so that nothing is put into one that has
+/// ended, and nobody is called too slow who is only gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Standing {
+    /// Items come and are taken.
+    Open,
+    /// It was full: its connection must end.
+    CutOff,
+    /// Its connection is gone.
+    Gone,
+}
+
 /// One connection as the tree and the sequencer see it (Apache: `ServerCnxn` as a `Watcher`).
 pub struct Inbox {
     /// The connection.
     pub id: ConnId,
     items: Mutex<VecDeque<Item>>,
     len: AtomicUsize,
-    closed: AtomicBool,
+    standing: AtomicU8,
+    /// A request of it was dropped, so that none behind it may be executed.
+    invalid: AtomicBool,
     waker: Mutex<Option<Waker>>,
     identities: RwLock<Arc<[Id]>>,
     may_read: ReadCheck,
@@ -76,7 +91,8 @@ impl Inbox {
             id,
             items: Mutex::default(),
             len: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
+            standing: AtomicU8::new(Standing::Open as u8),
+            invalid: AtomicBool::new(false),
             waker: Mutex::default(),
             identities: RwLock::new(identities.into()),
             may_read,
@@ -91,14 +107,16 @@ impl Inbox {
             return false;
         }
         let mut items = self.items.lock();
+        // It may have ended while we waited for the lock.
+        if self.is_closed() {
+            return false;
+        }
         if items.len() >= MAILBOX_ITEMS_MAX {
             tracing::warn!(
                 "connection {} does not read its events and is cut off",
                 self.id.0
             );
-            *items = VecDeque::new();
-            self.len.store(0, Ordering::Release);
-            self.closed.store(true, Ordering::Release);
+            self.end(&mut items, Standing::CutOff);
             return true;
         }
         debug_assert!(
@@ -157,15 +175,35 @@ impl Inbox {
 
     /// The connection is gone: drops what waits and whatever comes later.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.items.lock().clear();
-        self.len.store(0, Ordering::Release);
+        self.end(&mut self.items.lock(), Standing::Gone);
         self.waker.lock().take();
     }
 
-    /// True once the connection is gone.
+    fn end(&self, items: &mut VecDeque<Item>, standing: Standing) {
+        *items = VecDeque::new();
+        self.len.store(0, Ordering::Release);
+        self.standing.store(standing as u8, Ordering::Release);
+    }
+
+    /// True once it takes nothing more: the connection is gone, or it must go.
     pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.standing.load(Ordering::Acquire) != Standing::Open as u8
+    }
+
+    /// True while the connection is there and must go because its inbox was full.
+    pub fn is_cut_off(&self) -> bool {
+        self.standing.load(Ordering::Acquire) == Standing::CutOff as u8
+    }
+
+    /// A request of this connection was dropped; those behind it must be, too (Apache:
+    /// `ServerCnxn.setInvalid`).
+    pub fn set_invalid(&self) {
+        self.invalid.store(true, Ordering::Release);
+    }
+
+    /// True once a request of this connection was dropped.
+    pub fn is_invalid(&self) -> bool {
+        self.invalid.load(Ordering::Acquire)
     }
 
     /// The connection's identities now.
@@ -244,7 +282,30 @@ mod tests {
             inbox.push(Item::Event(Zxid(i64::MAX), frame.clone())),
             "it must hear of it"
         );
-        assert!(inbox.is_closed() && inbox.is_empty());
+        assert!(inbox.is_closed() && inbox.is_empty() && inbox.is_cut_off());
+        assert!(!inbox.push(Item::Close(Zxid(i64::MAX))), "told once");
+        inbox.close();
+        assert!(
+            inbox.is_closed() && !inbox.is_cut_off(),
+            "gone, not too slow"
+        );
+    }
+
+    #[test]
+    fn nothing_stays_in_a_box_that_closes_meanwhile() {
+        let frame: Arc<[u8]> = Arc::from(*b"a");
+        for _ in 0..200 {
+            let inbox = Inbox::new(ConnId(1), vec![], Arc::new(|_, _| true));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for n in 0..20 {
+                        inbox.push(Item::Event(Zxid(n), frame.clone()));
+                    }
+                });
+                scope.spawn(|| inbox.close());
+            });
+            assert!(inbox.is_empty() && !inbox.is_cut_off());
+        }
     }
 
     #[test]

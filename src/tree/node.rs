@@ -170,14 +170,6 @@ impl Znode {
         self.more.as_ref().map_or(self.czxid, |m| m.pzxid)
     }
 
-    pub(crate) fn mtime(&self) -> i64 {
-        self.more.as_ref().map_or(self.ctime, |m| m.mtime)
-    }
-
-    pub(crate) fn stored_cversion(&self) -> i32 {
-        self.more.as_ref().map_or(0, |m| m.cversion)
-    }
-
     pub(crate) fn data_len(&self) -> usize {
         self.data.as_ref().map_or(0, |d| d.len())
     }
@@ -216,6 +208,6 @@ mod tests {
         }
         let node = Znode::new(Thin::new(b"/a"), None, AclId::OPEN, &plain);
         assert!(node.more.is_none());
-        assert_eq!((node.mzxid(), node.pzxid(), node.mtime()), (7, 7, 9));
+        assert_eq!((node.mzxid(), node.pzxid(), node.stat().mtime), (7, 7, 9));
     }
 }

@@ -26,6 +26,11 @@ impl Nodes {
             .map(|n| &mut **n)
     }
 
+    /// Makes room for `more` nodes at once.
+    pub(crate) fn reserve(&mut self, more: usize, state: &PathState) {
+        self.table.reserve(more, |n| hash_bytes(state, &n.path));
+    }
+
     /// Adds a node that is not there yet.
     pub(crate) fn insert(&mut self, hash: u64, node: Box<Znode>, state: &PathState) {
         self.table

@@ -209,14 +209,7 @@ impl DataTree {
     pub fn reapable(&self, now: i64, never_used_ms: i64) -> Vec<Thin> {
         let due = |p: &Thin| {
             self.with_node(p.text(), |n| {
-                let idle = now.saturating_sub(n.mtime());
-                n.num_children() == 0
-                    && match n.owner() {
-                        OwnerKind::Ttl(ttl) => idle > ttl,
-                        OwnerKind::Container if n.stored_cversion() > 0 => true,
-                        OwnerKind::Container => never_used_ms != 0 && idle > never_used_ms,
-                        OwnerKind::Persistent | OwnerKind::Ephemeral(_) => false,
-                    }
+                n.num_children() == 0 && is_reapable(&n.stat(), now, never_used_ms)
             })
             .unwrap_or(false)
         };
@@ -275,6 +268,17 @@ impl DataTree {
             self.watches
                 .fetch_sub(modes.table_entries(), Ordering::Relaxed);
         }
+    }
+}
+
+/// Whether the reaper may take a childless node with these statistics at wall time `now`.
+pub fn is_reapable(stat: &StatPersisted, now: i64, never_used_ms: i64) -> bool {
+    let idle = now.saturating_sub(stat.mtime);
+    match OwnerKind::of(stat.ephemeral_owner) {
+        OwnerKind::Ttl(ttl) => idle > ttl,
+        OwnerKind::Container if stat.cversion > 0 => true,
+        OwnerKind::Container => never_used_ms != 0 && idle > never_used_ms,
+        OwnerKind::Persistent | OwnerKind::Ephemeral(_) => false,
     }
 }
 

@@ -11,6 +11,7 @@ use super::inbox::Inbox;
 use super::watch::{Modes, deliver, event_frame};
 use crate::base::{Perms, path};
 use crate::proto::event::EventType;
+use crate::telemetry::metrics::METRICS;
 
 type Told = SmallVec<[Arc<Inbox>; 4]>;
 
@@ -149,6 +150,13 @@ impl Applier<'_, '_> {
                 deliver(inbox, self.zxid, &frame, self.wakes);
             }
         }
+        let metric = match kind {
+            EventType::Created => &METRICS.node_created_watch_count,
+            EventType::Deleted => &METRICS.node_deleted_watch_count,
+            EventType::DataChanged => &METRICS.node_changed_watch_count,
+            EventType::ChildrenChanged => &METRICS.node_children_watch_count,
+        };
+        metric.record_len(told.len());
     }
 }
 
@@ -207,6 +215,8 @@ mod tests {
             &mut vec![],
         );
         assert!(inboxes.iter().all(|i| frames(i) == 1), "created");
+        // Other tests count, too.
+        assert!(METRICS.node_created_watch_count.totals().max >= 500);
         // The data and the child table both hear of a deletion; the second skips the first's.
         let delete = DeleteTxn { path: some("/a") };
         apply(

@@ -4,7 +4,14 @@
 //! disk as the only voice.
 
 mod broadcast;
+mod committed_log;
+pub mod election;
+pub mod leader;
+pub mod learner;
+mod link;
 mod quorum;
 
 pub use broadcast::{Broadcast, Proposal};
-pub use quorum::QuorumVerifier;
+pub use committed_log::{CommittedLog, Plan};
+pub use link::{LinkId, Logged};
+pub use quorum::{Hierarchy, JointQuorum, QuorumVerifier};

@@ -7,9 +7,6 @@ const THREADS: &str = "tunes threads of the Java server";
 const CACHE: &str = "answers are made without such a cache";
 const WATCHES: &str = "there is one implementation of watches";
 
-/// Why the throttles do nothing.
-const THROTTLES: &str = "throttles are not part of this version yet";
-
 pub(super) const ROWS: &[Row] = &[
     sys!(
         "maxCnxns",
@@ -43,18 +40,16 @@ pub(super) const ROWS: &[Row] = &[
         Int,
         "bytes",
         "-1",
-        "from here a request is large; -1 = off"
+        "longer requests are large; -1 = off"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "largeRequestMaxBytes",
-        Long,
+        Int,
         "bytes",
         "104857600",
         "large requests in flight"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "maxResponseCacheSize",
@@ -81,7 +76,6 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "session creation bucket; 0 = off"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_fill_time",
@@ -90,7 +84,6 @@ pub(super) const ROWS: &[Row] = &[
         "1",
         "refill period"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_fill_count",
@@ -99,7 +92,6 @@ pub(super) const ROWS: &[Row] = &[
         "1",
         "tokens a refill"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_freeze_time",
@@ -108,7 +100,6 @@ pub(super) const ROWS: &[Row] = &[
         "-1",
         "random drop; -1 = off"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_drop_increase",
@@ -117,7 +108,6 @@ pub(super) const ROWS: &[Row] = &[
         "0.02",
         "step up of the drop chance"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_drop_decrease",
@@ -126,7 +116,6 @@ pub(super) const ROWS: &[Row] = &[
         "0.002",
         "step down of the drop chance"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_decrease_ratio",
@@ -135,7 +124,6 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "ratio that lets it step down"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_weight_enabled",
@@ -144,7 +132,6 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "weigh sessions by kind"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_global_session_weight",
@@ -153,7 +140,6 @@ pub(super) const ROWS: &[Row] = &[
         "3",
         "a global session"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_local_session_weight",
@@ -162,7 +148,6 @@ pub(super) const ROWS: &[Row] = &[
         "1",
         "a local session"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "connection_throttle_renew_session_weight",
@@ -171,7 +156,6 @@ pub(super) const ROWS: &[Row] = &[
         "2",
         "a renewed session"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "request_throttle_max_requests",
@@ -180,7 +164,6 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "in process; 0 = off"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "request_throttle_stall_time",
@@ -189,7 +172,6 @@ pub(super) const ROWS: &[Row] = &[
         "100",
         "wake-up period while stalled"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "request_throttle_drop_stale",
@@ -198,7 +180,6 @@ pub(super) const ROWS: &[Row] = &[
         "true",
         "drop stale requests"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "request_throttler.shutdownTimeout",
@@ -207,7 +188,7 @@ pub(super) const ROWS: &[Row] = &[
         "10000",
         "wait for the throttler"
     )
-    .planned(THROTTLES),
+    .silent("a stop waits for nothing that has not begun"),
     sys!(
         "request_stale_latency_check",
         Bool,
@@ -215,7 +196,6 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "older than the session is stale"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "request_stale_connection_check",
@@ -224,7 +204,6 @@ pub(super) const ROWS: &[Row] = &[
         "true",
         "of a closed connection is stale"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!(
         "throttled_op_wait_time",
@@ -233,7 +212,6 @@ pub(super) const ROWS: &[Row] = &[
         "0",
         "then answer ZTHROTTLEDOP; 0 = off"
     )
-    .planned(THROTTLES)
     .seen(),
     sys!("enforceQuota", Bool, "", "false", "hard quotas reject").seen(),
     sys!("skipACL", Text, "", "no", "yes = no ACL checks")
@@ -246,6 +224,7 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "check writes before they are proposed"
     )
+    .ensemble()
     .seen(),
     sys!(
         "closeSessionTxn.enabled",

@@ -21,8 +21,9 @@ use super::space::{STEP, Space};
 pub(super) const SPARE_PREFIX: &str = "prealloc.";
 /// Zeros kept written ahead of the writer, bytes.
 const FILL_AHEAD: u64 = 4 * 1024 * 1024;
-/// Zeros written and synced together.
-const FILL_STEP: u64 = 1024 * 1024;
+/// Zeros written and synced together. A commit that comes meanwhile waits for them: with eight times
+/// as much, the slowest hundredth of commits take 4 ms instead of 1, and none is faster.
+const FILL_STEP: u64 = 128 * 1024;
 /// Pages kept faulted in ahead of the writer, bytes.
 const POPULATE_AHEAD: u64 = 512 * 1024;
 /// Smallest segment that is still worth having on a disk that is nearly full, bytes.

@@ -1,0 +1,174 @@
+//! A whole ensemble in virtual time: the peers' state machines over simulated disks, links and
+//! clients, with crashes between any two effects, lost unsynced writes, broken, stalled and
+//! partitioned links and slow disks, all from one seed.
+//!
+//!     cargo test --test sim                              seeds for CI, and the mutations
+//!     cargo test --test sim -- --seeds 10000             more
+//!     cargo test --test sim -- --from 500 --seeds 100    others
+//!     cargo test --test sim -- --seed 4711               one, with a trace
+//!     cargo test --test sim -- --seeds 100 --mutation missed-trunc
+
+#[path = "sim/check.rs"]
+mod check;
+#[path = "sim/client.rs"]
+mod client;
+#[path = "sim/disk.rs"]
+mod disk;
+#[allow(dead_code)]
+#[path = "differential/rng.rs"]
+mod rng;
+#[path = "sim/world.rs"]
+mod world;
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use world::{Fail, World};
+
+/// Faults end here, ms.
+const STORM_MS: i64 = 15_000;
+/// By then everybody must serve again, ms later.
+const CONVERGE_MS: i64 = 20_000;
+/// And sessions without a client are over, ms later.
+const QUIET_MS: i64 = 14_000;
+
+/// A fault of the disk or the network driver that the checks must find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// The log says that it is durable when it is not.
+    AckBeforeDurable,
+    /// `currentEpoch` is written before the history (ZOOKEEPER-4643).
+    EpochBeforeHistory,
+    /// A cut of the log does not reach the disk (ZOOKEEPER-3701).
+    MissedTrunc,
+    /// A proposal counts as acknowledged when it is sent.
+    CommitWithoutQuorum,
+}
+
+const MUTATIONS: [(&str, Mutation); 4] = [
+    ("ack-before-durable", Mutation::AckBeforeDurable),
+    ("epoch-before-history", Mutation::EpochBeforeHistory),
+    ("missed-trunc", Mutation::MissedTrunc),
+    ("commit-without-quorum", Mutation::CommitWithoutQuorum),
+];
+
+fn play(seed: u64, mutation: Option<Mutation>, trace: bool) -> Fail {
+    let mut world = World::new(seed, mutation, trace);
+    world.run(STORM_MS)?;
+    world.heal()?;
+    let end = world.now + CONVERGE_MS;
+    while world.now < end && !world.all_serve() {
+        let next = world.now + 200;
+        world.run(next)?;
+    }
+    if !world.all_serve() {
+        return Err("not everybody serves after healing".into());
+    }
+    // Some more writes, then silence.
+    world.run(world.now + 1500)?;
+    world.writing = false;
+    world.run(world.now + QUIET_MS)?;
+    world.check_quiet()?;
+    if trace {
+        println!(
+            "{} committed, {} answered, {:?}",
+            world.committed.len(),
+            world.acked.len(),
+            world.leaders
+        );
+    }
+    COMMITTED.fetch_add(world.committed.len() as u64, Relaxed);
+    LEADERS.fetch_add(world.leaders.len() as u64, Relaxed);
+    Ok(())
+}
+
+static COMMITTED: AtomicU64 = AtomicU64::new(0);
+static LEADERS: AtomicU64 = AtomicU64::new(0);
+
+/// Plays one seed; a panic is a failure too.
+fn attempt(seed: u64, mutation: Option<Mutation>, trace: bool) -> Fail {
+    let played = std::panic::catch_unwind(AssertUnwindSafe(|| play(seed, mutation, trace)));
+    played.unwrap_or_else(|e| {
+        let text = e.downcast_ref::<String>().cloned();
+        Err(format!(
+            "panic: {}",
+            text.unwrap_or_else(|| format!("{:?}", e.downcast_ref::<&str>()))
+        ))
+    })
+}
+
+/// The first failing seeds.
+fn sweep(from: u64, seeds: u64, mutation: Option<Mutation>, stop_at: usize) -> Vec<(u64, String)> {
+    let next = AtomicU64::new(from);
+    let failures = std::sync::Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|s| {
+        for _ in 0..threads {
+            s.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Relaxed);
+                    if seed >= from + seeds || failures.lock().unwrap().len() >= stop_at {
+                        return;
+                    }
+                    if let Err(why) = attempt(seed, mutation, false) {
+                        failures.lock().unwrap().push((seed, why));
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
+    failures
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| {
+        let at = args.iter().position(|a| a == name)?;
+        args.get(at + 1).cloned()
+    };
+    let number = |name: &str| value(name).and_then(|v| v.parse::<u64>().ok());
+    let mutation = value("--mutation").and_then(|m| MUTATIONS.iter().find(|(n, _)| *n == m));
+    let mutation = mutation.map(|(_, m)| *m);
+    if let Some(seed) = number("--seed") {
+        return match attempt(seed, mutation, true) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                println!("seed {seed}: {why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let from = number("--from").unwrap_or(1);
+    let seeds = number("--seeds").unwrap_or(200);
+    let failures = sweep(from, seeds, mutation, 20);
+    for (seed, why) in &failures {
+        println!("seed {seed}: {why}");
+    }
+    let (committed, leaders) = (COMMITTED.load(Relaxed), LEADERS.load(Relaxed));
+    println!(
+        "{seeds} seeds, {committed} transactions, {leaders} reigns, {} failures",
+        failures.len()
+    );
+    let mut good = failures.is_empty();
+    if number("--seeds").is_none() && mutation.is_none() {
+        std::panic::set_hook(Box::new(|_| {}));
+        for (name, mutation) in MUTATIONS {
+            let found = sweep(1, 400, Some(mutation), 1);
+            match found.first() {
+                Some((seed, why)) => println!("{name}: found by seed {seed}: {why}"),
+                None => {
+                    println!("{name}: not found");
+                    good = false;
+                }
+            }
+        }
+    }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,231 @@
+//! A connection between a leader and a learner: packets both ways, in order.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+
+use crate::pipeline::{SnapStreamReader, SnapStreamWriter, SnapshotJob};
+use crate::proto::quorum::{PacketType, Progress, QuorumPacket};
+use crate::store::SnapProgress;
+use crate::tree::{DataTree, TreeOptions};
+
+/// Bytes taken from a socket at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Bytes written to a socket at once, about.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// Most packets handed on at once.
+const BATCH_MAX: usize = 1024;
+
+/// What goes out on a link.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// A packet.
+    Packet(QuorumPacket),
+    /// A snapshot, as a stream of its own.
+    Snapshot(SnapshotJob),
+}
+
+/// What comes in on a link.
+pub enum Incoming {
+    /// Packets, at least one.
+    Packets(Vec<QuorumPacket>),
+    /// The snapshot behind a SNAP packet: the zxid of the packet, the tree, the sessions.
+    Snapshot(
+        crate::base::Zxid,
+        Box<DataTree>,
+        std::collections::BTreeMap<i64, i32>,
+    ),
+    /// The link is at its end.
+    Gone,
+}
+
+/// How a link reads.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkOptions {
+    /// Longest string or buffer, bytes.
+    pub length_max: usize,
+    /// For trees that come as snapshots; only learners take them.
+    pub tree: Option<TreeOptions>,
+}
+
+/// The sending side of a link.
+#[derive(Clone, Debug)]
+pub struct LinkSender(mpsc::UnboundedSender<Outgoing>);
+
+impl LinkSender {
+    /// Queues it; lost when the link is gone, which is told where packets come in.
+    pub fn send(&self, out: Outgoing) {
+        let _ = self.0.send(out);
+    }
+}
+
+/// Takes over a connection: writes what is sent, and calls `deliver` with what comes in, the last
+/// time with [`Incoming::Gone`]. It ends when the sender is dropped.
+pub fn run(
+    stream: TcpStream,
+    options: LinkOptions,
+    deliver: impl Fn(Incoming) + Send + Sync + 'static,
+) -> LinkSender {
+    let _ = stream.set_nodelay(true);
+    let (reader, writer) = stream.into_split();
+    let (sender, queue) = mpsc::unbounded_channel();
+    let deliver = Arc::new(deliver);
+    let reading = tokio::spawn(async move {
+        if let Err(e) = read(reader, options, &*deliver).await {
+            tracing::info!(target: "o.a.z.s.q.Learner", "link between servers: {e}");
+        }
+        deliver(Incoming::Gone);
+    });
+    tokio::spawn(async move {
+        if let Err(e) = write(writer, queue).await {
+            tracing::info!(target: "o.a.z.s.q.Learner", "link between servers: {e}");
+        }
+        // Either the owner let go or the other side does not take anything: both end the link.
+        reading.abort();
+    });
+    LinkSender(sender)
+}
+
+async fn write(
+    mut to: OwnedWriteHalf,
+    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(WRITE_BYTES);
+    while let Some(first) = queue.recv().await {
+        let mut next = Some(first);
+        while let Some(out) = next.take() {
+            match out {
+                Outgoing::Packet(packet) => packet.encode(&mut buffer),
+                Outgoing::Snapshot(job) => {
+                    to.write_all(&buffer).await?;
+                    buffer.clear();
+                    snapshot(&mut to, job).await?;
+                }
+            }
+            if buffer.len() < WRITE_BYTES {
+                next = queue.try_recv().ok();
+            }
+        }
+        to.write_all(&buffer).await?;
+        buffer.clear();
+        buffer.shrink_to(WRITE_BYTES);
+    }
+    to.shutdown().await
+}
+
+/// A snapshot is made in pieces, each written before the next is made.
+async fn snapshot(to: &mut OwnedWriteHalf, job: SnapshotJob) -> io::Result<()> {
+    let mut writer = SnapStreamWriter::new(job.tree.clone(), job);
+    let mut chunk = Vec::with_capacity(WRITE_BYTES);
+    loop {
+        let more = writer.next_chunk(&mut chunk);
+        to.write_all(&chunk).await?;
+        chunk.clear();
+        if !more {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn read(
+    mut from: OwnedReadHalf,
+    options: LinkOptions,
+    deliver: &(dyn Fn(Incoming) + Send + Sync),
+) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(READ_BYTES);
+    let mut need = 1;
+    loop {
+        while buffer.len() < need {
+            if from.read_buf(&mut buffer).await? == 0 {
+                return match buffer.is_empty() {
+                    true => Ok(()),
+                    false => Err(io::ErrorKind::UnexpectedEof.into()),
+                };
+            }
+        }
+        let (used, more, snap) = packets(&buffer, options, deliver)?;
+        buffer.drain(..used);
+        need = more;
+        if let Some(zxid) = snap {
+            let tree = options
+                .tree
+                .ok_or_else(|| bad("a snapshot from a learner"))?;
+            let (data, sessions) =
+                snapshot_in(&mut from, &mut buffer, tree, options.length_max, zxid).await?;
+            deliver(Incoming::Snapshot(zxid, Box::new(data), sessions));
+            need = 1;
+        }
+    }
+}
+
+fn bad(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+/// Hands on the packets at the start of `buffer`: how many bytes they took, how many the next one
+/// needs, and the zxid of a SNAP packet, behind which no packet follows.
+fn packets(
+    buffer: &[u8],
+    options: LinkOptions,
+    deliver: &(dyn Fn(Incoming) + Send + Sync),
+) -> io::Result<(usize, usize, Option<crate::base::Zxid>)> {
+    let mut batch = Vec::new();
+    let mut at = 0;
+    let (mut need, mut snap) = (1, None);
+    while let Some(rest) = buffer.get(at..).filter(|r| !r.is_empty()) {
+        match QuorumPacket::decode(rest, options.length_max).map_err(bad)? {
+            Progress::Need(n) => {
+                need = n;
+                break;
+            }
+            Progress::Done(packet, used) => {
+                at += used;
+                if packet.packet_type() == Some(PacketType::Snap) && options.tree.is_some() {
+                    snap = Some(packet.zxid);
+                    break;
+                }
+                batch.push(packet);
+            }
+        }
+        if batch.len() == BATCH_MAX {
+            deliver(Incoming::Packets(std::mem::take(&mut batch)));
+        }
+    }
+    if !batch.is_empty() {
+        deliver(Incoming::Packets(batch));
+    }
+    Ok((at, need, snap))
+}
+
+type Snapshot = (DataTree, std::collections::BTreeMap<i64, i32>);
+
+async fn snapshot_in(
+    from: &mut OwnedReadHalf,
+    buffer: &mut Vec<u8>,
+    tree: TreeOptions,
+    length_max: usize,
+    zxid: crate::base::Zxid,
+) -> io::Result<Snapshot> {
+    let mut reader = SnapStreamReader::new(tree, length_max);
+    loop {
+        match reader.push(buffer).map_err(|e| bad(e.to_string()))? {
+            SnapProgress::Done(used) => {
+                buffer.drain(..used);
+                break;
+            }
+            SnapProgress::More => buffer.clear(),
+        }
+        if from.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        tokio::task::yield_now().await;
+    }
+    reader.finish(zxid).ok_or_else(|| bad("half a snapshot"))
+}

@@ -1,0 +1,4 @@
+//! L4: the connections between servers of an ensemble.
+
+pub mod election;
+pub mod link;

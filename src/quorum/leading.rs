@@ -1,0 +1,255 @@
+//! The role of a leader: the leader's side of ZAB, and the server that orders writes.
+
+use std::sync::Arc;
+
+use super::data::Data;
+use super::event::{DiskOp, Effect, Effects, Input};
+use super::peer::{Ended, Peer, take_common};
+use crate::base::{Epoch, Zxid};
+use crate::pipeline::{self, LogOp, Now, Owner, Server, SnapshotJob};
+use crate::proto::OpCode;
+use crate::zab::Logged;
+use crate::zab::leader::{ForwardedRequest, Leader, LeaderEffect, LeaderOptions, LearnerKind};
+
+/// How many learners a leader has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learners {
+    /// Connected.
+    pub all: i64,
+    /// Voters that are in time.
+    pub followers: i64,
+    /// Followers without a vote that are in time.
+    pub non_voting: i64,
+    /// Observers that are in time.
+    pub observers: i64,
+    /// Syncs that wait for a commit.
+    pub pending_syncs: i64,
+}
+
+/// See the module.
+pub(super) struct Leading {
+    leader: Leader,
+    /// There once a quorum follows.
+    pub(super) server: Option<Server>,
+    ready: Option<Epoch>,
+    effects: pipeline::Effects,
+}
+
+impl Leading {
+    pub(super) fn new(peer: &Peer, now: Now, out: &mut Effects) -> Self {
+        let config = peer.options.members.text();
+        let options = LeaderOptions {
+            tick_ms: peer.options.tick_ms,
+            init_limit: peer.options.init_limit,
+            sync_limit: peer.options.sync_limit,
+            config: Arc::from(config.as_bytes()),
+            config_version: peer.options.members.committed().version,
+            force_snapshot: peer.options.force_snapshot,
+        };
+        out.net.push(Effect::Listen);
+        Self {
+            leader: Leader::new(
+                peer.options.me,
+                options,
+                peer.quorum.clone(),
+                peer.history,
+                peer.data.recent.clone(),
+                now.mono_ms,
+            ),
+            server: None,
+            ready: None,
+            effects: pipeline::Effects::default(),
+        }
+    }
+
+    pub(super) fn next_tick(&self) -> Option<i64> {
+        let server = self.server.as_ref().and_then(Server::next_tick);
+        server
+            .into_iter()
+            .chain([self.leader.next_deadline()])
+            .min()
+    }
+
+    /// The epoch whose quorum has just come together.
+    pub(super) fn take_ready(&mut self) -> Option<Epoch> {
+        self.ready.take()
+    }
+
+    /// What was decided or proposed, and is not applied: it is in our log.
+    pub(super) fn end(mut self, data: &mut Data) -> Vec<Logged> {
+        if let Some(server) = &mut self.server {
+            data.sessions = server.end();
+        }
+        let (committed, mut tail) = self.leader.into_cache();
+        let mut all = committed.after(data.recent.last());
+        all.append(&mut tail);
+        all
+    }
+
+    pub(super) fn step(
+        &mut self,
+        data: &mut Data,
+        now: Now,
+        input: Input,
+        out: &mut Effects,
+    ) -> Option<Ended> {
+        let ms = now.mono_ms;
+        match input {
+            Input::LearnerConnected(link) => self.leader.connected(ms, link),
+            Input::LearnerGone(link) => self.leader.gone(link),
+            Input::LearnerPackets(link, packets) => {
+                for packet in packets {
+                    self.leader.packet(ms, link, packet);
+                    // A request's transaction must be proposed before the next packet is looked at.
+                    if let Some(ended) = self.settle(data, now, out) {
+                        return Some(ended);
+                    }
+                }
+            }
+            Input::EpochAccepted(_) => self.leader.epoch_accepted(ms),
+            Input::EpochEntered(_) => self.leader.epoch_entered(ms),
+            Input::Logged(zxid) => self.leader.logged(zxid),
+            Input::LogRead(link, found) => self.leader.log_read(link, found),
+            Input::Client(_, input) => self.server_step(now, input),
+            Input::SnapshotDone => self.server_step(now, pipeline::Input::SnapshotDone),
+            Input::Tick => {
+                self.leader.tick(ms);
+                // One that steps down proposes no more.
+                if let Some(ended) = self.settle(data, now, out) {
+                    return Some(ended);
+                }
+                self.server_step(now, pipeline::Input::Tick);
+            }
+            _ => {}
+        }
+        self.settle(data, now, out)
+    }
+
+    /// How many learners there are.
+    pub(super) fn learners(&self, now_ms: i64) -> Learners {
+        let mut n = Learners {
+            pending_syncs: self.leader.pending_syncs() as i64,
+            ..Learners::default()
+        };
+        for h in self.leader.handlers() {
+            n.all += 1;
+            if !self.leader.is_synced(h, now_ms) {
+                continue;
+            }
+            match h.kind {
+                LearnerKind::Observer => n.observers += 1,
+                LearnerKind::Follower if self.leader.votes(h.sid) => n.followers += 1,
+                LearnerKind::Follower => n.non_voting += 1,
+            }
+        }
+        n
+    }
+
+    fn server_step(&mut self, now: Now, input: pipeline::Input) {
+        if let Some(server) = &mut self.server {
+            server.step(now, input, &mut self.effects);
+        }
+    }
+
+    /// Carries effects back and forth between leader and server until both are quiet.
+    fn settle(&mut self, data: &mut Data, now: Now, out: &mut Effects) -> Option<Ended> {
+        loop {
+            self.take_log(now, out);
+            take_common(&mut self.effects, out);
+            if self.effects.exhausted {
+                return Some(Ended::Left("the epoch has no zxid left"));
+            }
+            let effects = self.leader.take_effects();
+            if effects.is_empty() {
+                return None;
+            }
+            for effect in effects {
+                if let Some(ended) = self.carry_out(data, now, effect, out) {
+                    return Some(ended);
+                }
+            }
+        }
+    }
+
+    /// What the server logs is proposed first, and logged by us like by everybody else.
+    fn take_log(&mut self, now: Now, out: &mut Effects) {
+        for op in std::mem::take(&mut self.effects.log) {
+            if let LogOp::Append(zxid, bytes) = &op {
+                self.leader.propose(now.mono_ms, *zxid, bytes.clone());
+            }
+            out.disk.push(DiskOp::Log(op));
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        data: &mut Data,
+        now: Now,
+        effect: LeaderEffect,
+        out: &mut Effects,
+    ) -> Option<Ended> {
+        match effect {
+            LeaderEffect::Send(link, packet) => out.net.push(Effect::Send(link, packet)),
+            LeaderEffect::SendSnapshot(link) => {
+                let job = self.snapshot(data);
+                out.net.push(Effect::SendSnapshot(link, job));
+            }
+            LeaderEffect::ReadLog { link, from, upto } => {
+                out.disk.push(DiskOp::ReadLog { link, from, upto });
+            }
+            LeaderEffect::Close(link, why) => out.net.push(Effect::Close(link, why)),
+            LeaderEffect::AcceptEpoch(epoch) => out.disk.push(DiskOp::AcceptEpoch(epoch)),
+            LeaderEffect::EnterEpoch(epoch) => out.disk.push(DiskOp::EnterEpoch(epoch)),
+            LeaderEffect::Serve(epoch) => self.ready = Some(epoch),
+            LeaderEffect::Commit(zxid) => self.commit(data, now, zxid),
+            LeaderEffect::Request(request) => self.request(now, request),
+            LeaderEffect::Touch(session, _) => {
+                if let Some(server) = &self.server {
+                    server.touch(session, now);
+                }
+            }
+            LeaderEffect::Revalidate(link, session, timeout) => {
+                let server = self.server.as_ref();
+                let valid = server.is_some_and(|s| s.revalidate(link.0, session, timeout, now));
+                self.leader.revalidated(link, session, valid);
+            }
+            LeaderEffect::StepDown(why) => return Some(Ended::Left(why)),
+        }
+        None
+    }
+
+    fn snapshot(&self, data: &Data) -> SnapshotJob {
+        match &self.server {
+            Some(server) => server.snapshot_job(),
+            None => SnapshotJob::new(data.tree.clone(), &data.sessions),
+        }
+    }
+
+    fn commit(&mut self, data: &mut Data, now: Now, zxid: Zxid) {
+        // More may be decided than our own log holds: it is not applied yet.
+        let decided = self.leader.committed_after(data.recent.last());
+        for (zxid, bytes) in decided.iter().take_while(|(z, _)| *z <= zxid) {
+            data.note(*zxid, bytes);
+        }
+        self.server_step(now, pipeline::Input::Durable(zxid));
+    }
+
+    fn request(&mut self, now: Now, request: ForwardedRequest) {
+        let Some(op) = OpCode::of(request.op) else {
+            // A learner lets only writes through; this one is none that we know.
+            let why = "a REQUEST of an unknown type";
+            return self.leader.refuse(request.link, why);
+        };
+        let request = pipeline::Request {
+            owner: Owner::Link(request.link.0),
+            session: request.session,
+            xid: request.cxid,
+            op,
+            body: request.body,
+            ids: request.ids.into(),
+            origin: None,
+            received_ms: now.mono_ms,
+        };
+        self.server_step(now, pipeline::Input::Request(request));
+    }
+}

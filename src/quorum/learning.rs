@@ -1,0 +1,252 @@
+//! The role of a learner: the side of ZAB that follows, and the server that passes writes on.
+
+use super::data::Data;
+use super::event::{DiskOp, Effect, Effects, Input};
+use super::peer::{Ended, Peer, take_common};
+use crate::base::{Epoch, Zxid};
+use crate::pipeline::{self, Forward, LogOp, Now, Server, SnapshotJob};
+use crate::proto::OpCode;
+use crate::proto::quorum::LearnerRequest;
+use crate::zab::leader::{History, LearnerKind};
+use crate::zab::learner::{Learner, LearnerEffect, LearnerOptions};
+use crate::zab::{LinkId, Logged};
+
+/// See the module.
+pub(super) struct Learning {
+    pub(super) link: LinkId,
+    options: LearnerOptions,
+    history: History,
+    connect_deadline_ms: i64,
+    /// There once the leader is reached.
+    learner: Option<Learner>,
+    /// There once we are up to date.
+    pub(super) server: Option<Server>,
+    ready: Option<Epoch>,
+    /// Our history ends here now: the leader replaced or cut it.
+    base: Option<Zxid>,
+    last_ping_ms: i64,
+    effects: pipeline::Effects,
+}
+
+impl Learning {
+    /// `whole`: the leader's whole state is needed.
+    pub(super) fn new(peer: &Peer, link: LinkId, observes: bool, whole: bool, now: Now) -> Self {
+        let kind = match observes {
+            true => LearnerKind::Observer,
+            false => LearnerKind::Follower,
+        };
+        Self {
+            link,
+            options: LearnerOptions {
+                me: peer.options.me,
+                kind,
+                tick_ms: peer.options.tick_ms,
+                init_limit: peer.options.init_limit,
+                sync_limit: peer.options.sync_limit,
+                config_version: peer.options.members.committed().version,
+                whole,
+            },
+            history: peer.history,
+            connect_deadline_ms: now.mono_ms + peer.options.connect_limit_ms,
+            learner: None,
+            server: None,
+            ready: None,
+            base: None,
+            last_ping_ms: now.mono_ms,
+            effects: pipeline::Effects::default(),
+        }
+    }
+
+    pub(super) fn observes(&self) -> bool {
+        self.options.kind == LearnerKind::Observer
+    }
+
+    pub(super) fn next_tick(&self) -> Option<i64> {
+        Some(match &self.learner {
+            Some(learner) => learner.next_deadline(),
+            None => self.connect_deadline_ms,
+        })
+    }
+
+    pub(super) fn take_ready(&mut self) -> Option<Epoch> {
+        self.ready.take()
+    }
+
+    pub(super) fn take_base(&mut self) -> Option<Zxid> {
+        self.base.take()
+    }
+
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.learner.as_ref().is_some_and(Learner::is_unsaved)
+    }
+
+    /// What is in our log and not applied.
+    pub(super) fn end(mut self, data: &mut Data) -> Vec<Logged> {
+        if let Some(server) = &mut self.server {
+            data.sessions = server.end();
+        }
+        self.learner
+            .map_or_else(Vec::new, |l| l.logged_and_pending())
+    }
+
+    pub(super) fn step(
+        &mut self,
+        data: &mut Data,
+        now: Now,
+        input: Input,
+        out: &mut Effects,
+    ) -> Option<Ended> {
+        let ms = now.mono_ms;
+        match input {
+            Input::LeaderConnected(link) if link == self.link && self.learner.is_none() => {
+                self.learner = Some(Learner::new(self.options, self.history, ms));
+            }
+            Input::LeaderGone(link) if link == self.link => {
+                return Some(Ended::Left("the leader is gone"));
+            }
+            Input::LeaderPackets(link, packets) if link == self.link => {
+                for packet in packets {
+                    self.zab(|l| l.packet(ms, packet));
+                    if let Some(ended) = self.settle(data, now, out) {
+                        return Some(ended);
+                    }
+                }
+            }
+            Input::LeaderSnapshot(link, zxid, replacement) if link == self.link => {
+                *data = *replacement;
+                self.zab(|l| l.snapshot(ms, zxid));
+            }
+            Input::EpochAccepted(_) => self.zab(|l| l.epoch_accepted(ms)),
+            Input::EpochEntered(_) => self.zab(|l| l.epoch_entered(ms)),
+            Input::Logged(zxid) => self.zab(|l| l.logged(ms, zxid)),
+            Input::Truncated(wanted, reloaded) => {
+                let last = reloaded.last();
+                *data = *reloaded;
+                self.base = Some(last);
+                self.zab(|l| l.truncated(ms, wanted, last));
+            }
+            Input::SnapshotSaved => {
+                self.base = Some(data.last());
+                self.zab(|l| l.snapshot_saved(ms));
+            }
+            Input::Client(_, input) => self.server_step(now, input),
+            Input::SnapshotDone => self.server_step(now, pipeline::Input::SnapshotDone),
+            Input::Tick => {
+                if self.learner.is_none() && ms >= self.connect_deadline_ms {
+                    return Some(Ended::Left("the leader cannot be reached"));
+                }
+                self.zab(|l| l.tick(ms));
+            }
+            _ => {}
+        }
+        self.settle(data, now, out)
+    }
+
+    fn zab(&mut self, f: impl FnOnce(&mut Learner)) {
+        if let Some(learner) = &mut self.learner {
+            f(learner);
+        }
+    }
+
+    fn server_step(&mut self, now: Now, input: pipeline::Input) {
+        if let Some(server) = &mut self.server {
+            server.step(now, input, &mut self.effects);
+        }
+    }
+
+    fn settle(&mut self, data: &mut Data, now: Now, out: &mut Effects) -> Option<Ended> {
+        loop {
+            self.take_forwards();
+            let log = std::mem::take(&mut self.effects.log);
+            out.disk.extend(log.into_iter().map(DiskOp::Log));
+            take_common(&mut self.effects, out);
+            let effects = self.learner.as_mut().map(Learner::take_effects);
+            let effects = effects.filter(|e| !e.is_empty())?;
+            for effect in effects {
+                if let Some(ended) = self.carry_out(data, now, effect, out) {
+                    return Some(ended);
+                }
+            }
+        }
+    }
+
+    fn take_forwards(&mut self) {
+        let Some(learner) = &mut self.learner else {
+            return;
+        };
+        for forward in self.effects.forward.drain(..) {
+            match forward {
+                Forward::Request {
+                    session,
+                    xid,
+                    op,
+                    body,
+                    ids,
+                } => {
+                    let request = LearnerRequest {
+                        session,
+                        cxid: xid,
+                        op: op as i32,
+                        body: &body,
+                    };
+                    let ids = (op != OpCode::CreateSession).then(|| ids.to_vec());
+                    learner.forward(&request, ids);
+                }
+                Forward::Revalidate(session, timeout) => learner.revalidate(session, timeout),
+            }
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        data: &mut Data,
+        now: Now,
+        effect: LearnerEffect,
+        out: &mut Effects,
+    ) -> Option<Ended> {
+        match effect {
+            LearnerEffect::Send(packet) => out.net.push(Effect::Send(self.link, packet)),
+            LearnerEffect::AcceptEpoch(epoch) => out.disk.push(DiskOp::AcceptEpoch(epoch)),
+            LearnerEffect::EnterEpoch(epoch) => out.disk.push(DiskOp::EnterEpoch(epoch)),
+            LearnerEffect::Truncate(zxid) => out.disk.push(DiskOp::Truncate(zxid)),
+            LearnerEffect::SaveSnapshot => {
+                let job = SnapshotJob::new(data.tree.clone(), &data.sessions);
+                out.disk.push(DiskOp::SaveSnapshot(data.last(), job));
+            }
+            LearnerEffect::Log(zxid, bytes) => {
+                let len = bytes.len();
+                out.disk.push(DiskOp::Log(LogOp::Append(zxid, bytes)));
+                if let Some(server) = &mut self.server {
+                    server.note_logged(len, &mut self.effects);
+                }
+            }
+            LearnerEffect::Apply(zxid, bytes) => match &mut self.server {
+                Some(server) => {
+                    data.note(zxid, &bytes);
+                    server.step(now, pipeline::Input::Decided(bytes), &mut self.effects);
+                }
+                None => data.apply(zxid, &bytes),
+            },
+            LearnerEffect::Config(_) => {}
+            LearnerEffect::Serve => {
+                self.ready = self.learner.as_ref().map(Learner::epoch);
+            }
+            LearnerEffect::Synced => self.server_step(now, pipeline::Input::Synced),
+            LearnerEffect::Revalidated(session, valid) => {
+                self.server_step(now, pipeline::Input::Revalidated(session, valid));
+            }
+            LearnerEffect::Ping(zxid) => self.answer_ping(now, zxid),
+            LearnerEffect::StartOver => return Some(Ended::Again),
+            LearnerEffect::Leave(why) => return Some(Ended::Left(why)),
+            LearnerEffect::Fatal(code, why) => return Some(Ended::Fatal(code, why)),
+        }
+        None
+    }
+
+    /// The leader hears which sessions showed life since its last PING.
+    fn answer_ping(&mut self, now: Now, zxid: Zxid) {
+        let since = std::mem::replace(&mut self.last_ping_ms, now.mono_ms);
+        let touched = self.server.as_ref().map(|s| s.touched(since));
+        self.zab(|l| l.ping(zxid, &touched.unwrap_or_default()));
+    }
+}

@@ -1,0 +1,30 @@
+//! The configuration, as a peer wants it.
+
+use crate::base::ServerId;
+use crate::pipeline::ServerOptions;
+use crate::zab::election::{ElectionOptions, Members};
+
+/// What the configuration says to a peer.
+#[derive(Clone, Debug)]
+pub struct PeerOptions {
+    /// Own id.
+    pub me: ServerId,
+    /// Who is in the ensemble.
+    pub members: Members,
+    /// For the election.
+    pub election: ElectionOptions,
+    /// For the server that runs in a role.
+    pub server: ServerOptions,
+    /// `tickTime`, ms.
+    pub tick_ms: i64,
+    /// `initLimit`, ticks.
+    pub init_limit: i64,
+    /// `syncLimit`, ticks.
+    pub sync_limit: i64,
+    /// Time to reach an elected leader, ms.
+    pub connect_limit_ms: i64,
+    /// `leaderServes`: a leader takes clients.
+    pub leader_serves: bool,
+    /// `forceSnapshotSync`.
+    pub force_snapshot: bool,
+}

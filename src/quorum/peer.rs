@@ -1,0 +1,416 @@
+//! The peer: one role after the other.
+
+use std::sync::Arc;
+
+use super::data::Data;
+use super::event::{DiskOp, Effect, Effects, Input, Serving};
+use super::leading::{Leading, Learners};
+use super::learning::Learning;
+use super::options::PeerOptions;
+use crate::base::{Epoch, ServerId, SessionId, Zxid};
+use crate::pipeline::{self, Now, Role, Server};
+use crate::session::SessionTracker;
+use crate::telemetry::metrics::METRICS;
+use crate::zab::election::{self, Election, InitialVote, ServerState, Vote};
+use crate::zab::leader::History;
+use crate::zab::{JointQuorum, LinkId, Logged};
+
+/// What a peer is doing.
+pub(super) enum Phase {
+    /// Nothing yet.
+    Starting,
+    /// Looks for a leader.
+    Looking,
+    /// Leads, or is about to.
+    Leading(Box<Leading>),
+    /// Follows, or is about to.
+    Learning(Box<Learning>),
+    /// A role ended; what it logged is being made durable.
+    Leaving(Vec<Logged>),
+    /// A role ended with a database that the disk does not have: it is being loaded again.
+    Reloading,
+    /// The process ends.
+    Ended,
+}
+
+/// What a peer is doing, for those who show it (Apache: `QuorumPeer.ZabState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// Looks for a leader.
+    Looking,
+    /// Leads; true once it takes clients.
+    Leading(bool),
+    /// Follows; true once it takes clients.
+    Following(bool),
+    /// Observes; true once it takes clients.
+    Observing(bool),
+}
+
+/// See the module.
+pub struct Peer {
+    pub(super) options: PeerOptions,
+    pub(super) quorum: Arc<JointQuorum>,
+    pub(super) election: Election,
+    pub(super) history: History,
+    pub(super) data: Data,
+    pub(super) phase: Phase,
+    next_link: u64,
+    instance: u64,
+    votes: Vec<election::Effect>,
+}
+
+impl Peer {
+    /// A peer over what recovery found. Call [`Peer::start`] before anything else.
+    pub fn new(options: PeerOptions, history: History, data: Data) -> Self {
+        let election = Election::new(
+            options.me,
+            options.members.clone(),
+            options.election.clone(),
+        );
+        let quorum = Arc::new(JointQuorum::of(options.members.committed(), None));
+        Self {
+            election,
+            quorum,
+            history,
+            data,
+            phase: Phase::Starting,
+            next_link: 1,
+            instance: 0,
+            votes: Vec::new(),
+            options,
+        }
+    }
+
+    /// Looks for a leader.
+    pub fn start(&mut self, now: Now, out: &mut Effects) {
+        if matches!(self.phase, Phase::Starting) {
+            self.look(now, out);
+        }
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> PeerState {
+        match &self.phase {
+            Phase::Leading(l) => PeerState::Leading(l.server.is_some()),
+            Phase::Learning(l) if l.observes() => PeerState::Observing(l.server.is_some()),
+            Phase::Learning(l) => PeerState::Following(l.server.is_some()),
+            _ => PeerState::Looking,
+        }
+    }
+
+    /// What it has promised and logged.
+    pub fn history(&self) -> History {
+        self.history
+    }
+
+    /// The database. While a role serves clients its server applies to the same tree.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// When [`Input::Tick`] is due, monotonic ms.
+    pub fn next_tick(&self) -> Option<i64> {
+        let role = match &self.phase {
+            Phase::Leading(l) => l.next_tick(),
+            Phase::Learning(l) => l.next_tick(),
+            _ => None,
+        };
+        role.into_iter().chain(self.election.next_deadline()).min()
+    }
+
+    /// Takes one input at `now` and adds what must be done to `out`.
+    pub fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+        match input {
+            Input::Notification(from, n) => {
+                self.election
+                    .receive(now.mono_ms, from, &n, &mut self.votes);
+            }
+            Input::ElectionLinkLost(sid) => {
+                self.election.peer_lost(now.mono_ms, sid, &mut self.votes);
+            }
+            Input::Flushed => self.left(now, out),
+            Input::Reloaded(data) => self.reloaded(*data, now, out),
+            Input::EpochAccepted(epoch) => {
+                self.history.accepted = self.history.accepted.max(epoch);
+                self.role(now, Input::EpochAccepted(epoch), out);
+            }
+            Input::EpochEntered(epoch) => {
+                self.history.current = self.history.current.max(epoch);
+                self.role(now, Input::EpochEntered(epoch), out);
+            }
+            Input::Logged(zxid) => {
+                self.history.last = self.history.last.max(zxid);
+                self.role(now, Input::Logged(zxid), out);
+            }
+            Input::Tick => {
+                self.election.tick(now.mono_ms, &mut self.votes);
+                self.role(now, Input::Tick, out);
+            }
+            // Of a role that is over.
+            Input::Client(instance, _) if instance != self.instance => {}
+            other => self.role(now, other, out),
+        }
+        self.count_votes(now, out);
+    }
+
+    /// Gives an input to whatever role there is.
+    fn role(&mut self, now: Now, input: Input, out: &mut Effects) {
+        let ended = match &mut self.phase {
+            Phase::Leading(role) => role.step(&mut self.data, now, input, out),
+            Phase::Learning(role) => role.step(&mut self.data, now, input, out),
+            _ => return,
+        };
+        self.note_progress(now, out);
+        match ended {
+            None => {}
+            Some(Ended::Left(why)) => self.leave(why, out),
+            Some(Ended::Again) => self.start_over(now, out),
+            Some(Ended::Fatal(code, why)) => {
+                self.phase = Phase::Ended;
+                out.net.push(Effect::StopServing);
+                out.net.push(Effect::Exit(code, why));
+            }
+        }
+    }
+
+    /// What the roles did to what is durable, and whether one begins to serve.
+    fn note_progress(&mut self, now: Now, out: &mut Effects) {
+        let (ready, role) = match &mut self.phase {
+            Phase::Leading(l) => (l.take_ready(), Role::Leader),
+            Phase::Learning(l) => {
+                if let Some(last) = l.take_base() {
+                    self.history.last = last;
+                }
+                (l.take_ready(), Role::Learner)
+            }
+            _ => return,
+        };
+        if let Some(epoch) = ready {
+            self.serve(epoch, role, now, out);
+        }
+    }
+
+    /// The role takes clients.
+    fn serve(&mut self, epoch: Epoch, role: Role, now: Now, out: &mut Effects) {
+        self.instance += 1;
+        if role == Role::Leader {
+            // As Apache's leader: it stands at the opening of its epoch.
+            self.data.tree.set_loaded(Zxid::of(epoch, 0));
+        }
+        let sessions = Arc::new(SessionTracker::new(self.options.tick_ms));
+        for (id, timeout) in &self.data.sessions {
+            sessions.track(SessionId(*id), *timeout, now.mono_ms);
+        }
+        if role == Role::Leader {
+            self.adopt_orphans(&sessions, now);
+        }
+        let mut options = self.options.server.clone();
+        options.role = role;
+        let server = Server::new(self.data.tree.clone(), sessions.clone(), options, now);
+        match &mut self.phase {
+            Phase::Leading(l) => l.server = Some(server),
+            Phase::Learning(l) => l.server = Some(server),
+            _ => return,
+        }
+        self.election.set_peer_epoch(i64::from(epoch.0));
+        let learner = role == Role::Learner;
+        out.net.push(Effect::Serve(Serving {
+            instance: self.instance,
+            tree: self.data.tree.clone(),
+            sessions,
+            learner,
+            clients: learner || self.options.leader_serves,
+        }));
+        // What came while there was no server is settled now.
+        self.role(now, Input::Tick, out);
+    }
+
+    /// Ephemerals whose session nobody knows get one that ends soon, so that they go by a
+    /// transaction.
+    ///
+    /// Differs: Apache's leader deletes them locally, and so differs from its followers.
+    fn adopt_orphans(&self, sessions: &SessionTracker, now: Now) {
+        for owner in self.data.tree.ephemeral_sessions() {
+            if sessions.get(owner).is_none() {
+                let timeout = i32::try_from(self.options.tick_ms).unwrap_or(i32::MAX);
+                sessions.track(owner, timeout, now.mono_ms);
+            }
+        }
+    }
+
+    /// The role is over. What it logged is part of our history, whether or not it was decided:
+    /// the next election goes by it.
+    fn leave(&mut self, why: &'static str, out: &mut Effects) {
+        tracing::warn!(target: "o.a.z.s.q.QuorumPeer", "PeerState set to LOOKING: {why}");
+        out.net.push(Effect::StopServing);
+        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+        let (unsaved, tail) = match phase {
+            Phase::Leading(role) => {
+                out.net.push(Effect::StopListening);
+                (false, role.end(&mut self.data))
+            }
+            Phase::Learning(role) => {
+                out.net.push(Effect::DropLeader(role.link));
+                let unsaved = role.is_unsaved();
+                (unsaved, role.end(&mut self.data))
+            }
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        if unsaved {
+            self.phase = Phase::Reloading;
+            out.disk.push(DiskOp::Reload);
+        } else {
+            self.phase = Phase::Leaving(tail);
+            out.disk.push(DiskOp::Flush);
+        }
+    }
+
+    /// Everything logged is durable: memory becomes what the log says (ZOOKEEPER-2845).
+    fn left(&mut self, now: Now, out: &mut Effects) {
+        let Phase::Leaving(tail) = std::mem::replace(&mut self.phase, Phase::Ended) else {
+            return;
+        };
+        for (zxid, bytes) in &tail {
+            self.data.apply(*zxid, bytes);
+            self.history.last = self.history.last.max(*zxid);
+        }
+        self.look(now, out);
+    }
+
+    fn reloaded(&mut self, data: Data, now: Now, out: &mut Effects) {
+        if matches!(self.phase, Phase::Reloading) {
+            self.history.last = data.last();
+            self.data = data;
+            self.look(now, out);
+        }
+    }
+
+    fn look(&mut self, now: Now, out: &mut Effects) {
+        self.phase = Phase::Looking;
+        METRICS.looking_count.inc();
+        tracing::info!(
+            target: "o.a.z.s.q.FastLeaderElection",
+            "New election. My id = {}, proposed zxid={}", self.options.me.0, self.history.last
+        );
+        let own = InitialVote {
+            zxid: self.history.last,
+            epoch: i64::from(self.history.current.0),
+        };
+        self.election
+            .look_for_leader(now.mono_ms, own, &mut self.votes);
+        self.count_votes(now, out);
+    }
+
+    /// Carries out what the election wants.
+    fn count_votes(&mut self, now: Now, out: &mut Effects) {
+        for effect in std::mem::take(&mut self.votes) {
+            match effect {
+                election::Effect::Send(to, n) => out.net.push(Effect::Notify(to, n)),
+                election::Effect::ConnectAll => out.net.push(Effect::ConnectAll),
+                election::Effect::Elected(vote, state) => self.elected(vote, state, now, out),
+                election::Effect::AdoptConfig(_) | election::Effect::VoterLooking(_) => {}
+            }
+        }
+    }
+
+    fn elected(&mut self, vote: Vote, state: ServerState, now: Now, out: &mut Effects) {
+        if !matches!(self.phase, Phase::Looking) {
+            return;
+        }
+        tracing::info!(
+            target: "o.a.z.s.q.QuorumPeer",
+            "{state:?}: leader is {}, zxid {}", vote.leader.0, vote.zxid
+        );
+        if state == ServerState::Leading {
+            let role = Leading::new(self, now, out);
+            self.phase = Phase::Leading(Box::new(role));
+            self.role(now, Input::Tick, out);
+        } else {
+            self.learn(
+                vote.leader,
+                state == ServerState::Observing,
+                false,
+                now,
+                out,
+            );
+        }
+    }
+
+    fn learn(
+        &mut self,
+        leader: ServerId,
+        observes: bool,
+        whole: bool,
+        now: Now,
+        out: &mut Effects,
+    ) {
+        let link = self.new_link();
+        out.net.push(Effect::ConnectLeader(link, leader));
+        let role = Learning::new(self, link, observes, whole, now);
+        self.phase = Phase::Learning(Box::new(role));
+    }
+
+    /// Connects to the same leader again, for its snapshot. An election in between could fail: the
+    /// leader may need us before anybody else follows it.
+    fn start_over(&mut self, now: Now, out: &mut Effects) {
+        let (Phase::Learning(role), Some(vote)) = (&self.phase, self.election.current_vote())
+        else {
+            return;
+        };
+        let observes = role.observes();
+        out.net.push(Effect::DropLeader(role.link));
+        self.learn(vote.leader, observes, true, now, out);
+    }
+
+    /// An id for a link to a leader; the runtime numbers the links that learners open.
+    fn new_link(&mut self) -> LinkId {
+        self.next_link += 1;
+        LinkId(self.next_link)
+    }
+
+    /// How many learners a leader has; none otherwise.
+    pub fn learners(&self, now: Now) -> Learners {
+        match &self.phase {
+            Phase::Leading(l) => l.learners(now.mono_ms),
+            _ => Learners::default(),
+        }
+    }
+
+    /// The leader's id, as far as the election knows.
+    pub fn leader(&self) -> Option<ServerId> {
+        match self.phase {
+            Phase::Leading(_) | Phase::Learning(_) => {
+                self.election.current_vote().map(|v| v.leader)
+            }
+            _ => None,
+        }
+    }
+
+    /// Runs `f` on the server of the role, if it serves.
+    pub fn with_server<T>(&self, f: impl FnOnce(&Server) -> T) -> Option<T> {
+        match &self.phase {
+            Phase::Leading(l) => l.server.as_ref().map(f),
+            Phase::Learning(l) => l.server.as_ref().map(f),
+            _ => None,
+        }
+    }
+}
+
+/// How a role ended.
+pub(super) enum Ended {
+    Left(&'static str),
+    /// Connect to the leader again and take everything from it.
+    Again,
+    Fatal(i32, &'static str),
+}
+
+/// Moves what the server wants beside the log into the peer's effects.
+pub(super) fn take_common(from: &mut pipeline::Effects, out: &mut Effects) {
+    out.wakes.append(&mut from.wakes);
+    if let Some(job) = from.snapshot.take() {
+        out.snapshot = Some(job);
+    }
+}

@@ -1,0 +1,269 @@
+//! The sockets of a member of an ensemble: the election mesh, the links to learners, the link to the
+//! leader (Apache: `Leader.LearnerCnxAcceptor`, `Learner.connectToLeader`).
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::base::ServerId;
+use crate::config::Config;
+use crate::config::server_line::{PeerAddr, QuorumServer};
+use crate::conn::bind;
+use crate::peer::election::{Addresses, ElectionMesh, MeshError, MeshEvent, MeshOptions, Plain};
+use crate::peer::link::{self, Incoming, LinkOptions, LinkSender, Outgoing};
+use crate::quorum::{Effect, Input};
+use crate::tree::TreeOptions;
+use crate::zab::LinkId;
+
+use super::{options, quorum_disk};
+
+/// Ids of links that learners open begin here, so that they differ from those to leaders.
+const ACCEPTED_LINKS: u64 = 1 << 40;
+
+/// Between two attempts to reach the leader.
+const RECONNECT: Duration = Duration::from_millis(50);
+
+/// Backlog of the quorum port.
+const BACKLOG: i32 = 128;
+
+type Links = Arc<Mutex<BTreeMap<LinkId, LinkSender>>>;
+
+/// See the module.
+pub(super) struct QuorumNet {
+    config: Arc<Config>,
+    handle: Handle,
+    inputs: Sender<Input>,
+    mesh: ElectionMesh,
+    learners: Links,
+    leader: Links,
+    accepting: Vec<AbortHandle>,
+    connecting: Option<AbortHandle>,
+    next_link: Arc<AtomicU64>,
+}
+
+impl QuorumNet {
+    /// Opens the election port. Everything runs on `handle`; what happens goes to `inputs`.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub(super) fn open(
+        config: &Arc<Config>,
+        handle: &Handle,
+        inputs: Sender<Input>,
+    ) -> Result<Self, MeshError> {
+        let (mesh_options, addresses) = mesh_options(config);
+        let to = inputs.clone();
+        let events = move |event| {
+            let _ = to.send(match event {
+                MeshEvent::Notification(from, n) => Input::Notification(from, n),
+                MeshEvent::Lost(sid) => Input::ElectionLinkLost(sid),
+            });
+        };
+        let (done, opened) = crossbeam_channel::bounded(1);
+        handle.spawn(async move {
+            let _ = done.send(ElectionMesh::start(mesh_options, addresses, events).await);
+        });
+        let mesh = opened.recv().unwrap_or_else(|_| {
+            Err(MeshError::Bind {
+                address: String::new(),
+                why: io::ErrorKind::Interrupted.into(),
+            })
+        })?;
+        Ok(Self {
+            config: config.clone(),
+            handle: handle.clone(),
+            inputs,
+            mesh,
+            learners: Links::default(),
+            leader: Links::default(),
+            accepting: Vec::new(),
+            connecting: None,
+            next_link: Arc::new(AtomicU64::new(ACCEPTED_LINKS)),
+        })
+    }
+
+    /// Carries out an effect that is about connections between servers.
+    ///
+    /// # Errors
+    /// When the quorum port cannot be opened.
+    pub(super) fn carry_out(&mut self, effect: Effect) -> io::Result<()> {
+        // The mesh starts its tasks on the runtime it is called on.
+        let handle = self.handle.clone();
+        let _on = handle.enter();
+        match effect {
+            Effect::Notify(to, n) => self.mesh.send(to, n.encode()),
+            Effect::ConnectAll => self.mesh.connect_all(),
+            Effect::Listen => self.listen()?,
+            Effect::StopListening => {
+                self.accepting.drain(..).for_each(|t| t.abort());
+                self.learners.lock().clear();
+            }
+            Effect::ConnectLeader(link, sid) => self.connect(link, sid),
+            Effect::DropLeader(_) => {
+                if let Some(task) = self.connecting.take() {
+                    task.abort();
+                }
+                self.leader.lock().clear();
+            }
+            Effect::Send(link, packet) => self.send(link, Outgoing::Packet(packet)),
+            Effect::SendSnapshot(link, job) => self.send(link, Outgoing::Snapshot(job)),
+            Effect::Close(link, why) => {
+                tracing::warn!(target: "o.a.z.s.q.LearnerHandler", "closing a learner's link: {why}");
+                self.learners.lock().remove(&link);
+            }
+            Effect::Serve(_) | Effect::StopServing | Effect::Exit(..) => {}
+        }
+        Ok(())
+    }
+
+    fn send(&self, link: LinkId, out: Outgoing) {
+        let links = match link.0 >= ACCEPTED_LINKS {
+            true => &self.learners,
+            false => &self.leader,
+        };
+        if let Some(sender) = links.lock().get(&link) {
+            sender.send(out);
+        }
+    }
+
+    fn own(&self) -> Option<&QuorumServer> {
+        let me = self.config.server_id?;
+        self.config.ensemble.members.get(&me)
+    }
+
+    fn listen(&mut self) -> io::Result<()> {
+        let addresses = self.own().map(|s| s.addresses.clone()).unwrap_or_default();
+        for address in addresses {
+            let ip = match self.config.quorum.listen_on_all_ips {
+                true => std::net::Ipv4Addr::UNSPECIFIED.into(),
+                false => resolve(&address)?.ip(),
+            };
+            let socket = bind(ip, address.quorum_port, BACKLOG)?;
+            let (links, inputs) = (self.learners.clone(), self.inputs.clone());
+            let (ids, options) = (self.next_link.clone(), self.link_options(false));
+            let task = self.handle.spawn(async move {
+                let Ok(listener) = TcpListener::from_std(socket) else {
+                    return;
+                };
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => {
+                            let link = LinkId(ids.fetch_add(1, Ordering::Relaxed));
+                            let _ = inputs.send(Input::LearnerConnected(link));
+                            let to = inputs.clone();
+                            let sender = link::run(stream, options, move |incoming| {
+                                from_learner(&to, link, incoming);
+                            });
+                            links.lock().insert(link, sender);
+                        }
+                        Err(_) => tokio::time::sleep(RECONNECT).await,
+                    }
+                }
+            });
+            self.accepting.push(task.abort_handle());
+        }
+        Ok(())
+    }
+
+    fn link_options(&self, learner: bool) -> LinkOptions {
+        LinkOptions {
+            length_max: options::length_max(&self.config),
+            tree: learner.then_some(TreeOptions {
+                digest: self.config.features.digest,
+            }),
+        }
+    }
+
+    /// Tries until it works or the peer gives up waiting: an elected leader may need a moment until
+    /// its port is open.
+    fn connect(&mut self, link: LinkId, sid: ServerId) {
+        let addresses = match self.config.ensemble.members.get(&sid.0) {
+            Some(server) => server.addresses.clone(),
+            None => Vec::new(),
+        };
+        let (links, inputs) = (self.leader.clone(), self.inputs.clone());
+        let (options, config) = (self.link_options(true), self.config.clone());
+        let limit = Duration::from_millis(u64::from(self.config.quorum.cnx_timeout_ms));
+        let task = self.handle.spawn(async move {
+            loop {
+                for address in &addresses {
+                    let Ok(Ok(stream)) = tokio::time::timeout(limit, dial(address)).await else {
+                        continue;
+                    };
+                    let (to, config) = (inputs.clone(), config.clone());
+                    let sender = link::run(stream, options, move |incoming| {
+                        from_leader(&config, &to, link, incoming);
+                    });
+                    links.lock().insert(link, sender);
+                    let _ = inputs.send(Input::LeaderConnected(link));
+                    return;
+                }
+                tokio::time::sleep(RECONNECT).await;
+            }
+        });
+        self.connecting = Some(task.abort_handle());
+    }
+}
+
+async fn dial(address: &PeerAddr) -> io::Result<TcpStream> {
+    TcpStream::connect((address.host.as_str(), address.quorum_port)).await
+}
+
+fn resolve(address: &PeerAddr) -> io::Result<SocketAddr> {
+    use std::net::ToSocketAddrs as _;
+    (address.host.as_str(), address.quorum_port)
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+fn from_learner(to: &Sender<Input>, link: LinkId, incoming: Incoming) {
+    let input = match incoming {
+        Incoming::Packets(packets) => Input::LearnerPackets(link, packets),
+        // The link does not take snapshots.
+        Incoming::Snapshot(..) | Incoming::Gone => Input::LearnerGone(link),
+    };
+    let _ = to.send(input);
+}
+
+fn from_leader(config: &Config, to: &Sender<Input>, link: LinkId, incoming: Incoming) {
+    let input = match incoming {
+        Incoming::Packets(packets) => Input::LeaderPackets(link, packets),
+        Incoming::Snapshot(zxid, tree, sessions) => {
+            let data = quorum_disk::received(config, zxid, *tree, sessions);
+            Input::LeaderSnapshot(link, zxid, Box::new(data))
+        }
+        Incoming::Gone => Input::LeaderGone(link),
+    };
+    let _ = to.send(input);
+}
+
+fn mesh_options(config: &Config) -> (MeshOptions, Addresses) {
+    let q = &config.quorum;
+    let me = ServerId(config.server_id.unwrap_or_default());
+    let addresses = Addresses::of(&config.ensemble, config.last_seen_ensemble.as_ref());
+    let tick = u64::try_from(config.sessions.tick_time_ms).unwrap_or(2000);
+    let sync = u64::try_from(q.sync_limit_ticks).unwrap_or(5);
+    let opening = q.cnxn_read_timeout_ms.map_or(tick * sync, u64::from);
+    let options = MeshOptions {
+        me,
+        own: addresses.0.get(&me).cloned().unwrap_or_default(),
+        listen_on_all_ips: q.listen_on_all_ips,
+        multi_address: q.multi_address_enabled,
+        connect_timeout: Duration::from_millis(u64::from(q.cnx_timeout_ms)),
+        opening_timeout: Duration::from_millis(opening),
+        keep_alive: q.tcp_keep_alive,
+        bind_retry: q.election_bind_retry,
+        guard: Arc::new(Plain),
+    };
+    (options, addresses)
+}

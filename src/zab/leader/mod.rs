@@ -1,0 +1,441 @@
+//! The leader's side of ZAB (Apache: `Leader`, `LearnerHandler`).
+//!
+//! A pure state machine: packets, completions and the time come in, effects go out in the order in
+//! which they must happen. It never sends a promise before the input that says it is durable:
+//!
+//! `Discovery` (who promised what) -> `Accepting` (our own promise is being written) -> `Promises`
+//! (a quorum answers ours) -> `Entering` (our epoch is being written) -> `Syncing` (a quorum takes
+//! over our history) -> `Active`.
+
+mod handler;
+mod proposals;
+mod quorum_wait;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::committed_log::CommittedLog;
+use super::link::{LinkId, Logged};
+use super::quorum::JointQuorum;
+use crate::base::{Epoch, ServerId, SessionId, Zxid};
+use crate::proto::quorum::payload::decode_touches;
+use crate::proto::quorum::{
+    LearnerRequest, PacketType, QuorumPacket, RevalidateAnswer, RevalidateRequest,
+};
+
+pub use handler::{Handler, LearnerKind};
+use proposals::Proposals;
+
+/// What a server has on stable storage when it starts a role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// The last transaction, logged or in a snapshot; -1 when data may have been lost.
+    pub last: Zxid,
+    /// `acceptedEpoch`.
+    pub accepted: Epoch,
+    /// `currentEpoch`.
+    pub current: Epoch,
+}
+
+/// What the configuration says.
+#[derive(Clone, Debug)]
+pub struct LeaderOptions {
+    /// `tickTime`, ms.
+    pub tick_ms: i64,
+    /// `initLimit`, ticks.
+    pub init_limit: i64,
+    /// `syncLimit`, ticks.
+    pub sync_limit: i64,
+    /// Text of the committed configuration, sent with NEWLEADER.
+    pub config: Arc<[u8]>,
+    /// Its version.
+    pub config_version: i64,
+    /// `forceSnapshotSync`.
+    pub force_snapshot: bool,
+}
+
+/// A request that came from a learner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardedRequest {
+    /// Which link it came on: the owner of its session.
+    pub link: LinkId,
+    /// Whose request.
+    pub session: SessionId,
+    /// The client's xid.
+    pub cxid: i32,
+    /// Operation code.
+    pub op: i32,
+    /// The request as the client sent it, without its header.
+    pub body: Box<[u8]>,
+    /// Identities of the client.
+    pub ids: Vec<crate::base::Id>,
+}
+
+/// What must be done, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LeaderEffect {
+    /// Send it.
+    Send(LinkId, QuorumPacket),
+    /// Send the database as it is now, behind everything sent so far.
+    SendSnapshot(LinkId),
+    /// Read transactions `from..=upto` from the log, then call [`Leader::log_read`].
+    ReadLog {
+        /// For whom.
+        link: LinkId,
+        /// The learner's last transaction, which must be there too.
+        from: Zxid,
+        /// The last one wanted.
+        upto: Zxid,
+    },
+    /// Close it.
+    Close(LinkId, &'static str),
+    /// Write `acceptedEpoch` durably, then call [`Leader::epoch_accepted`].
+    AcceptEpoch(Epoch),
+    /// Write `currentEpoch` durably, then call [`Leader::epoch_entered`].
+    EnterEpoch(Epoch),
+    /// A quorum follows: take clients. The first transaction is 1 of this epoch.
+    Serve(Epoch),
+    /// Everything up to here is committed, and durable here: apply it.
+    Commit(Zxid),
+    /// A learner's client wants this.
+    Request(ForwardedRequest),
+    /// A learner's client showed a sign of life.
+    Touch(SessionId, i32),
+    /// Answer with [`Leader::revalidated`].
+    Revalidate(LinkId, SessionId, i32),
+    /// No longer leader.
+    StepDown(&'static str),
+}
+
+/// How far the leadership has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Waits for FOLLOWERINFO from a quorum.
+    Discovery,
+    /// `acceptedEpoch` is being written.
+    Accepting,
+    /// Waits for ACKEPOCH from a quorum.
+    Promises,
+    /// `currentEpoch` is being written.
+    Entering,
+    /// Waits until a quorum has acknowledged NEWLEADER.
+    Syncing,
+    /// Leads.
+    Active,
+    /// Stepped down.
+    Ended,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Leader {
+    me: ServerId,
+    options: LeaderOptions,
+    quorum: Arc<JointQuorum>,
+    history: History,
+    phase: Phase,
+    /// When the current wait or reign began, monotonic ms.
+    since_ms: i64,
+    next_ping_ms: i64,
+    next_tick_ms: i64,
+    epoch: Epoch,
+    handlers: BTreeMap<LinkId, Handler>,
+    proposals: Proposals,
+    cache: CommittedLog,
+    /// Everything up to here is applied to our database.
+    applied: Zxid,
+    /// Our own log is durable up to here.
+    durable: Zxid,
+    syncs: VecDeque<(Zxid, LinkId)>,
+    out: Vec<LeaderEffect>,
+}
+
+impl Leader {
+    /// Leads with `history`, whose last transactions are in `cache`.
+    pub fn new(
+        me: ServerId,
+        options: LeaderOptions,
+        quorum: Arc<JointQuorum>,
+        history: History,
+        cache: CommittedLog,
+        now: i64,
+    ) -> Self {
+        let mut leader = Self {
+            me,
+            quorum,
+            history,
+            phase: Phase::Discovery,
+            since_ms: now,
+            next_ping_ms: now + options.tick_ms / 2,
+            next_tick_ms: now + options.tick_ms,
+            epoch: Epoch(-1),
+            handlers: BTreeMap::new(),
+            proposals: Proposals::new(history.last),
+            applied: history.last,
+            durable: history.last,
+            cache,
+            syncs: VecDeque::new(),
+            out: Vec::new(),
+            options,
+        };
+        leader.try_new_epoch(now);
+        leader
+    }
+
+    /// What to do; empties the list.
+    pub fn take_effects(&mut self) -> Vec<LeaderEffect> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// How far it has come.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The epoch it leads, once known.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Learners as they are now.
+    pub fn handlers(&self) -> impl Iterator<Item = &Handler> {
+        self.handlers.values()
+    }
+
+    /// The committed transactions kept, for the next role.
+    pub fn into_cache(self) -> (CommittedLog, Vec<Logged>) {
+        (self.cache, self.proposals.into_entries())
+    }
+
+    /// What is committed and kept behind `zxid`.
+    pub fn committed_after(&self, zxid: Zxid) -> Vec<Logged> {
+        self.cache.after(zxid)
+    }
+
+    /// A learner asked for what it must not.
+    pub fn refuse(&mut self, link: LinkId, why: &'static str) {
+        self.close(link, why);
+    }
+
+    /// The last zxid proposed.
+    pub fn last_proposed(&self) -> Zxid {
+        self.proposals.last()
+    }
+
+    /// Does it vote?
+    pub fn votes(&self, server: ServerId) -> bool {
+        self.quorum.is_voter(server)
+    }
+
+    /// Syncs that wait for a commit.
+    pub fn pending_syncs(&self) -> usize {
+        self.syncs.len()
+    }
+
+    /// How many proposals are not committed.
+    pub fn outstanding(&self) -> usize {
+        self.proposals.len()
+    }
+
+    /// True when `handler` is in time: heard of within the limit.
+    pub fn is_synced(&self, handler: &Handler, now: i64) -> bool {
+        handler.is_acked() && now <= handler.deadline_ms
+    }
+
+    /// When [`Leader::tick`] is due.
+    pub fn next_deadline(&self) -> i64 {
+        self.next_ping_ms.min(self.next_tick_ms)
+    }
+
+    fn init_ms(&self) -> i64 {
+        self.options.init_limit * self.options.tick_ms
+    }
+
+    fn sync_ms(&self) -> i64 {
+        self.options.sync_limit * self.options.tick_ms
+    }
+
+    fn step_down(&mut self, why: &'static str) {
+        if self.phase != Phase::Ended {
+            self.phase = Phase::Ended;
+            self.out.push(LeaderEffect::StepDown(why));
+        }
+    }
+
+    /// A learner connected.
+    pub fn connected(&mut self, now: i64, link: LinkId) {
+        let patience = self.init_ms() + self.sync_ms();
+        self.handlers
+            .insert(link, Handler::new(link, now + patience));
+    }
+
+    /// A learner is gone. What it logged stays logged: its acknowledgements count on.
+    pub fn gone(&mut self, link: LinkId) {
+        self.handlers.remove(&link);
+        self.syncs.retain(|(_, l)| *l != link);
+    }
+
+    fn close(&mut self, link: LinkId, why: &'static str) {
+        self.gone(link);
+        self.out.push(LeaderEffect::Close(link, why));
+    }
+
+    fn send(&mut self, link: LinkId, packet: QuorumPacket) {
+        self.out.push(LeaderEffect::Send(link, packet));
+    }
+
+    /// A packet from a learner.
+    pub fn packet(&mut self, now: i64, link: LinkId, packet: QuorumPacket) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        let Some(handler) = self.handlers.get_mut(&link) else {
+            return;
+        };
+        handler.heard(now, self.options.sync_limit * self.options.tick_ms);
+        let Some(kind) = PacketType::from_i32(packet.kind) else {
+            if !handler.is_known() {
+                self.close(link, "the first packet is no FOLLOWERINFO");
+            }
+            return;
+        };
+        if !handler.is_known() {
+            return self.introduce(now, link, kind, &packet);
+        }
+        match kind {
+            PacketType::AckEpoch => self.ack_epoch(now, link, &packet),
+            PacketType::Ack => self.ack_packet(now, link, packet.zxid),
+            PacketType::Ping => self.ping_answer(link, &packet),
+            PacketType::Request => self.request(link, packet),
+            PacketType::Revalidate => self.revalidate(link, &packet),
+            // Apache logs it and goes on.
+            _ => tracing::warn!(
+                target: "o.a.z.s.q.LearnerHandler",
+                "unexpected quorum packet, type: {}", packet.kind
+            ),
+        }
+    }
+
+    fn ping_answer(&mut self, link: LinkId, packet: &QuorumPacket) {
+        match decode_touches(packet.data.as_deref()) {
+            Ok(touches) => self.out.extend(
+                touches
+                    .into_iter()
+                    .map(|(session, timeout)| LeaderEffect::Touch(session, timeout)),
+            ),
+            Err(_) => self.close(link, "a PING that cannot be read"),
+        }
+    }
+
+    fn request(&mut self, link: LinkId, packet: QuorumPacket) {
+        let Ok(r) = LearnerRequest::decode(packet.data.as_deref()) else {
+            return self.close(link, "a REQUEST that cannot be read");
+        };
+        if r.op == crate::proto::OpCode::Sync as i32 {
+            return self.sync(link);
+        }
+        let request = ForwardedRequest {
+            link,
+            session: r.session,
+            cxid: r.cxid,
+            op: r.op,
+            body: r.body.into(),
+            ids: packet.auth.unwrap_or_default(),
+        };
+        self.out.push(LeaderEffect::Request(request));
+    }
+
+    /// SYNC is answered once everything proposed before it is committed: FIFO does the rest.
+    fn sync(&mut self, link: LinkId) {
+        if self.proposals.is_empty() {
+            self.send(link, QuorumPacket::new(PacketType::Sync, Zxid::ZERO));
+        } else {
+            self.syncs.push_back((self.proposals.last(), link));
+        }
+    }
+
+    fn revalidate(&mut self, link: LinkId, packet: &QuorumPacket) {
+        match RevalidateRequest::decode(packet.data.as_deref()) {
+            Ok(r) => self
+                .out
+                .push(LeaderEffect::Revalidate(link, r.session, r.timeout)),
+            Err(_) => self.close(link, "a REVALIDATE that cannot be read"),
+        }
+    }
+
+    /// The answer to [`LeaderEffect::Revalidate`].
+    pub fn revalidated(&mut self, link: LinkId, session: SessionId, valid: bool) {
+        let data = RevalidateAnswer { session, valid }.encode();
+        let packet = QuorumPacket::new(PacketType::Revalidate, Zxid(-1)).with_data(data);
+        self.send(link, packet);
+    }
+
+    /// Time passed.
+    pub fn tick(&mut self, now: i64) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        if now >= self.next_ping_ms {
+            self.next_ping_ms = now + self.options.tick_ms / 2;
+            self.ping_all(now);
+        }
+        if now >= self.next_tick_ms {
+            self.next_tick_ms = now + self.options.tick_ms;
+            self.check_quorum(now);
+        }
+    }
+
+    fn ping_all(&mut self, now: i64) {
+        let limit = self.sync_ms();
+        // Who has just joined had no time yet to log what was outstanding, and observers log at
+        // their leisure.
+        let lags = |h: &&Handler| {
+            let old = now - h.since_ms > limit && self.proposals.waits_for(h.sid, now - limit);
+            h.kind == LearnerKind::Follower && h.is_acked() && old
+        };
+        let late: Vec<_> = self
+            .handlers
+            .values()
+            .filter(lags)
+            .map(|h| h.link)
+            .collect();
+        for link in late {
+            self.close(link, "it logs its proposals too slowly");
+        }
+        let silent = self.handlers.values().filter(|h| now > h.deadline_ms);
+        let silent: Vec<_> = silent.map(|h| h.link).collect();
+        for link in silent {
+            self.close(link, "nothing was heard of it in time");
+        }
+        let ping = QuorumPacket::new(PacketType::Ping, self.proposals.last());
+        let links: Vec<_> = self.handlers.values().filter(|h| h.forwards()).collect();
+        for h in links {
+            self.out.push(LeaderEffect::Send(h.link, ping.clone()));
+        }
+    }
+
+    /// A leader whose followers are gone must not go on answering.
+    fn check_quorum(&mut self, now: i64) {
+        match self.phase {
+            Phase::Active => {
+                let mut synced: BTreeSet<ServerId> = BTreeSet::from([self.me]);
+                for h in self.handlers.values() {
+                    if self.is_synced(h, now) && h.kind == LearnerKind::Follower {
+                        synced.insert(h.sid);
+                    }
+                }
+                if !self.quorum.is_quorum(|s| synced.contains(&s)) {
+                    self.step_down("Not sufficient followers synced");
+                }
+            }
+            Phase::Ended => {}
+            _ if now - self.since_ms > self.init_ms() => {
+                self.step_down("Timeout while waiting for a quorum of followers");
+            }
+            _ => {}
+        }
+    }
+}
