@@ -126,4 +126,50 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "`3.9.5-<commit>`",
         "`3.9.5-zabra-<our version>`: clients that parse it see 3.9.5",
     ),
+    (
+        "ensemble",
+        "reconfigEnabled, localSessionsEnabled, readonlymode.enabled, observerMasterPort, sslQuorum and \
+         quorum.auth.* work",
+        "not there yet: a configuration that sets one is refused at start",
+    ),
+    (
+        "ensemble",
+        "an election waits 200 ms after a quorum agrees",
+        "not when every voter agrees that has not just lost its connection",
+    ),
+    (
+        "ensemble",
+        "a follower tries five times to reach its leader",
+        "it tries until `initLimit` (or `connectToLearnerMasterLimit`) is over",
+    ),
+    (
+        "ensemble",
+        "a follower applies a commit before its own log has the transaction",
+        "a server applies only what its own log holds (ZOOKEEPER-4882)",
+    ),
+    (
+        "ensemble",
+        "TRUNC is ordered across epochs, and cuts behind a zxid that is not in the log",
+        "a cut is ordered inside one epoch only, and made only at a zxid that is there; else a snapshot",
+    ),
+    (
+        "ensemble",
+        "logs and snapshots from before a SNAP stay",
+        "they go once the snapshot is on disk: what they hold need never have been decided",
+    ),
+    (
+        "ensemble",
+        "a new leader deletes ephemerals of unknown sessions on its own",
+        "it ends such sessions by a transaction, so that all members stay equal",
+    ),
+    (
+        "ensemble",
+        "an error of the log ends the role, and the process goes on",
+        "it ends the process: what a disk has after an error is not known",
+    ),
+    (
+        "ensemble",
+        "at least `commitLogCount` transactions are kept for learners",
+        "more of them, up to 16 MiB, unless snapshotSizeFactor is negative; the factor's size is not looked at",
+    ),
 ];

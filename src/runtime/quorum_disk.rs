@@ -96,7 +96,12 @@ impl QuorumDisk {
             Origin::LogsOnly | Origin::New | Origin::Untrusted => Zxid::ZERO,
         };
         let (count, bytes) = self.recent();
-        let recent = target.take_recent(self.floor, count, bytes);
+        // Who may have lost data says so in every vote, until a leader has given it everything.
+        let base = match report.origin {
+            Origin::Untrusted => report.last_zxid,
+            _ => self.floor,
+        };
+        let recent = target.take_recent(base, count, bytes);
         let (tree, sessions) = target.finish_member(report.last_zxid.max(Zxid::ZERO));
         METRICS.dbinittime.record(self.clock.mono_ms() - start);
         let data = Data {

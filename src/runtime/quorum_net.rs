@@ -32,6 +32,10 @@ const ACCEPTED_LINKS: u64 = 1 << 40;
 /// Between two attempts to reach the leader.
 const RECONNECT: Duration = Duration::from_millis(50);
 
+/// Attempts at the quorum port, and the time between two.
+const BIND_TRIES: u32 = 100;
+const BIND_PAUSE: Duration = Duration::from_millis(10);
+
 /// Backlog of the quorum port.
 const BACKLOG: i32 = 128;
 
@@ -147,7 +151,7 @@ impl QuorumNet {
                 true => std::net::Ipv4Addr::UNSPECIFIED.into(),
                 false => resolve(&address)?.ip(),
             };
-            let socket = bind(ip, address.quorum_port, BACKLOG)?;
+            let socket = bind_soon(ip, address.quorum_port)?;
             let (links, inputs) = (self.learners.clone(), self.inputs.clone());
             let (ids, options) = (self.next_link.clone(), self.link_options(false));
             let task = self.handle.spawn(async move {
@@ -211,6 +215,18 @@ impl QuorumNet {
             }
         });
         self.connecting = Some(task.abort_handle());
+    }
+}
+
+/// The port of an earlier reign may take a moment to be free.
+fn bind_soon(ip: std::net::IpAddr, port: u16) -> io::Result<std::net::TcpListener> {
+    let mut tries = 0;
+    loop {
+        match bind(ip, port, BACKLOG) {
+            Err(_) if tries < BIND_TRIES => std::thread::sleep(BIND_PAUSE),
+            bound => return bound,
+        }
+        tries += 1;
     }
 }
 
