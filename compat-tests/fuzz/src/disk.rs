@@ -105,9 +105,9 @@ fn compressed(data: &[u8], how: Compression, own: usize) {
     });
 }
 
-/// gzip.
+/// gzip: the unpacker's window and tables, which zlib-rs makes larger than they need be.
 pub fn gz(data: &[u8]) {
-    compressed(data, Compression::Gz, 128 * 1024);
+    compressed(data, Compression::Gz, 512 * 1024);
 }
 
 /// snappy; a block may announce up to 8 MiB.
