@@ -27,11 +27,11 @@ from servers import Server  # noqa: E402
 # In the order of their length, so that the long ones start first.
 SUITES = [
     "kazoo", "differential", "durability", "fuzz", "crate", "aiozk", "node", "loadgen", "c", "go",
-    "nodeclient", "usecases", "election", "badclients", "java", "zkcli", "curator",
+    "nodeclient", "usecases", "badclients", "java", "zkcli", "curator",
 ]
 # Ensembles: run by name; `--from` and `--long` are for these. To make one part of `all` and of
 # every run, move its name to SUITES.
-ENSEMBLE_SUITES = ["roles", "migrate", "drills", "kazoo3"]
+ENSEMBLE_SUITES = ["election", "roles", "migrate", "drills", "kazoo3"]
 PROGRESS_EVERY = 30
 
 
