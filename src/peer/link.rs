@@ -1,7 +1,6 @@
 //! A connection between a leader and a learner: packets both ways, in order.
 
 use std::io;
-use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -75,19 +74,17 @@ pub fn run(
     let _ = stream.set_nodelay(true);
     let (reader, writer) = stream.into_split();
     let (sender, queue) = mpsc::unbounded_channel();
-    let deliver = Arc::new(deliver);
-    let reading = tokio::spawn(async move {
-        if let Err(e) = read(reader, options, &*deliver).await {
+    tokio::spawn(async move {
+        // Whichever side ends first ends the link, and the end is always told: a link that only
+        // cannot be written to any more is as gone as one that is closed.
+        let ended = tokio::select! {
+            read = read(reader, options, &deliver) => read,
+            written = write(writer, queue) => written,
+        };
+        if let Err(e) = ended {
             tracing::info!(target: "o.a.z.s.q.Learner", "link between servers: {e}");
         }
         deliver(Incoming::Gone);
-    });
-    tokio::spawn(async move {
-        if let Err(e) = write(writer, queue).await {
-            tracing::info!(target: "o.a.z.s.q.Learner", "link between servers: {e}");
-        }
-        // Either the owner let go or the other side does not take anything: both end the link.
-        reading.abort();
     });
     LinkSender(sender)
 }
@@ -228,4 +225,88 @@ async fn snapshot_in(
         tokio::task::yield_now().await;
     }
     reader.finish(zxid).ok_or_else(|| bad("half a snapshot"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Zxid;
+    use std::time::Duration;
+    use tokio::net::TcpListener;
+
+    const OPTIONS: LinkOptions = LinkOptions {
+        length_max: 1 << 20,
+        tree: None,
+    };
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let out = TcpStream::connect(listener.local_addr().unwrap());
+        let (out, accepted) = tokio::join!(out, listener.accept());
+        (out.unwrap(), accepted.unwrap().0)
+    }
+
+    fn linked(stream: TcpStream) -> (LinkSender, mpsc::UnboundedReceiver<Incoming>) {
+        let (to, from) = mpsc::unbounded_channel();
+        let sender = run(stream, OPTIONS, move |incoming| {
+            let _ = to.send(incoming);
+        });
+        (sender, from)
+    }
+
+    async fn next(from: &mut mpsc::UnboundedReceiver<Incoming>) -> Incoming {
+        let soon = tokio::time::timeout(Duration::from_secs(20), from.recv());
+        soon.await
+            .expect("something comes")
+            .expect("the link is told of")
+    }
+
+    #[tokio::test]
+    async fn packets_arrive_in_order_and_the_end_is_told_on_both_sides() {
+        let (a, b) = pair().await;
+        let ((a, mut at_a), (_b, mut at_b)) = (linked(a), linked(b));
+        for n in 1..=3 {
+            let packet = QuorumPacket::new(PacketType::Ping, Zxid(n));
+            a.send(Outgoing::Packet(packet));
+        }
+        let mut got = Vec::new();
+        while got.len() < 3 {
+            match next(&mut at_b).await {
+                Incoming::Packets(packets) => got.extend(packets.iter().map(|p| p.zxid.0)),
+                _ => panic!("no packets"),
+            }
+        }
+        assert_eq!(got, [1, 2, 3]);
+        drop(a);
+        assert!(matches!(next(&mut at_b).await, Incoming::Gone));
+        assert!(matches!(next(&mut at_a).await, Incoming::Gone));
+    }
+
+    #[tokio::test]
+    async fn a_link_that_cannot_be_written_is_gone_too() {
+        let (a, b) = pair().await;
+        let (a, mut at_a) = linked(a);
+        socket2::SockRef::from(&b)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(b);
+        for n in 0..100 {
+            a.send(Outgoing::Packet(QuorumPacket::new(
+                PacketType::Ping,
+                Zxid(n),
+            )));
+        }
+        assert!(matches!(next(&mut at_a).await, Incoming::Gone));
+    }
+
+    #[tokio::test]
+    async fn garbage_ends_the_link_and_nothing_else() {
+        let (a, mut b) = pair().await;
+        let (_a, mut at_a) = linked(a);
+        b.write_all(&[0x7f; 64]).await.unwrap();
+        let mut ended = false;
+        while !ended {
+            ended = matches!(next(&mut at_a).await, Incoming::Gone);
+        }
+    }
 }
