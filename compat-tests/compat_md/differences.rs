@@ -172,4 +172,9 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "at least `commitLogCount` transactions are kept for learners",
         "more of them, up to 16 MiB, unless snapshotSizeFactor is negative; the factor's size is not looked at",
     ),
+    (
+        "ensemble",
+        "`/zookeeper/config` holds the members",
+        "it is empty so far",
+    ),
 ];
