@@ -14,9 +14,25 @@ mod check;
 mod client;
 #[path = "sim/disk.rs"]
 mod disk;
+#[path = "sim/event.rs"]
+mod event;
+#[path = "sim/faults.rs"]
+mod faults;
+#[path = "sim/io.rs"]
+mod io;
+#[path = "sim/link.rs"]
+mod link;
+#[path = "sim/mesh.rs"]
+mod mesh;
+#[path = "sim/mutation.rs"]
+mod mutation;
+#[path = "sim/node.rs"]
+mod node;
 #[allow(dead_code)]
 #[path = "differential/rng.rs"]
 mod rng;
+#[path = "sim/visit.rs"]
+mod visit;
 #[path = "sim/world.rs"]
 mod world;
 
@@ -24,6 +40,7 @@ use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use mutation::{MUTATIONS, Mutation};
 use world::{Fail, World};
 
 /// Faults end here, ms.
@@ -32,26 +49,6 @@ const STORM_MS: i64 = 15_000;
 const CONVERGE_MS: i64 = 20_000;
 /// And sessions without a client are over, ms later.
 const QUIET_MS: i64 = 14_000;
-
-/// A fault of the disk or the network driver that the checks must find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// The log says that it is durable when it is not.
-    AckBeforeDurable,
-    /// `currentEpoch` is written before the history (ZOOKEEPER-4643).
-    EpochBeforeHistory,
-    /// A cut of the log does not reach the disk (ZOOKEEPER-3701).
-    MissedTrunc,
-    /// A proposal counts as acknowledged when it is sent.
-    CommitWithoutQuorum,
-}
-
-const MUTATIONS: [(&str, Mutation); 4] = [
-    ("ack-before-durable", Mutation::AckBeforeDurable),
-    ("epoch-before-history", Mutation::EpochBeforeHistory),
-    ("missed-trunc", Mutation::MissedTrunc),
-    ("commit-without-quorum", Mutation::CommitWithoutQuorum),
-];
 
 fn play(seed: u64, mutation: Option<Mutation>, trace: bool) -> Fail {
     let mut world = World::new(seed, mutation, trace);

@@ -1,0 +1,94 @@
+//! What goes wrong.
+
+use std::collections::BTreeSet;
+
+use zabra::quorum::PeerState;
+
+use crate::event::Event;
+use crate::node::Node;
+use crate::world::{Fail, World};
+
+impl World {
+    pub fn fault(&mut self) -> Fail {
+        if !self.faults {
+            return Ok(());
+        }
+        let ms = 50 + self.rng.below(1200) as i64;
+        self.later(ms, Event::Fault);
+        let all: Vec<i64> = self.nodes.keys().copied().collect();
+        let (a, b) = (*self.rng.pick(&all), *self.rng.pick(&all));
+        match self.rng.below(16) {
+            0..=3 => self.crash(a),
+            4 => all.into_iter().try_for_each(|s| self.crash(s)),
+            5 => {
+                let leading = |n: &Node| {
+                    let state = n.up.as_ref().map(|p| p.peer.state());
+                    matches!(state, Some(PeerState::Leading(_)))
+                };
+                let leaders = self
+                    .nodes
+                    .iter()
+                    .filter(|(_, n)| leading(n))
+                    .map(|(s, _)| *s);
+                leaders
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .try_for_each(|s| self.crash(s))
+            }
+            6..=7 => {
+                let open: Vec<usize> = (0..self.links.len())
+                    .filter(|i| self.links[*i].open)
+                    .collect();
+                if !open.is_empty() {
+                    let i = *self.rng.pick(&open);
+                    self.break_link(i);
+                }
+                self.unmesh(a, b);
+                Ok(())
+            }
+            8 if a != b => {
+                self.say(|| format!("{a} -/-> {b}"));
+                self.cut.insert((a, b));
+                Ok(())
+            }
+            9..=10 => {
+                // Two sides.
+                let side: BTreeSet<i64> = all
+                    .iter()
+                    .copied()
+                    .filter(|_| self.rng.chance(50))
+                    .collect();
+                self.say(|| format!("partition {side:?}"));
+                let one_way = self.rng.chance(20);
+                for (x, y) in all.iter().flat_map(|x| all.iter().map(move |y| (*x, *y))) {
+                    if side.contains(&x) && !side.contains(&y) {
+                        self.cut.insert((x, y));
+                        if !one_way {
+                            self.cut.insert((y, x));
+                        }
+                    }
+                }
+                Ok(())
+            }
+            11 => {
+                self.nodes.get_mut(&a).expect("a node").slow_until = self.now + 3000;
+                Ok(())
+            }
+            _ => {
+                self.cut.clear();
+                Ok(())
+            }
+        }
+    }
+
+    /// No more faults; everybody starts.
+    pub fn heal(&mut self) -> Fail {
+        self.say(|| "healed".into());
+        self.faults = false;
+        self.cut.clear();
+        for node in self.nodes.values_mut() {
+            node.slow_until = 0;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! What a server's disk is at.
+
+use zabra::base::Zxid;
+use zabra::pipeline::LogOp;
+use zabra::quorum::{DiskOp, Input};
+
+use crate::disk::stream;
+use crate::event::Event;
+use crate::mutation::Mutation;
+use crate::world::{Fail, World};
+
+impl World {
+    pub fn disk_op(&mut self, sid: i64, op: DiskOp) {
+        if let DiskOp::ReadLog { link, from, upto } = op {
+            let (boot, ms) = (self.process(sid).boot, self.rng.below(60) as i64);
+            return self.later(ms, Event::Read(sid, boot, link, from, upto));
+        }
+        self.process(sid).queue.push_back(op);
+        self.disk_begin(sid);
+    }
+
+    pub fn disk_begin(&mut self, sid: i64) {
+        let slow = self.nodes[&sid].slow_until > self.now;
+        let ms = self.rng.below(if slow { 1500 } else { 8 }) as i64 + 1;
+        let node = self.nodes.get_mut(&sid).expect("a node");
+        let p = node.up.as_mut().expect("it runs");
+        if p.busy.is_some() || p.queue.is_empty() {
+            return;
+        }
+        let mut batch = Vec::new();
+        while let Some(op) = p.queue.pop_front_if(|op| matches!(op, DiskOp::Log(_))) {
+            batch.push(op);
+        }
+        if batch.is_empty() {
+            batch.extend(p.queue.pop_front());
+        }
+        p.busy = Some(batch);
+        let boot = p.boot;
+        self.later(ms, Event::Disk(sid, boot));
+    }
+
+    /// Appends a batch; the last zxid of it.
+    pub fn append(&mut self, sid: i64, batch: &[DiskOp]) -> Result<Option<Zxid>, String> {
+        let mut last = None;
+        for op in batch {
+            let DiskOp::Log(LogOp::Append(zxid, bytes)) = op else {
+                continue;
+            };
+            let known = self.bytes.entry(*zxid).or_insert_with(|| bytes.clone());
+            if known != bytes {
+                return Err(format!("{sid} logs {zxid} with other bytes"));
+            }
+            let disk = &mut self.nodes.get_mut(&sid).expect("a node").disk;
+            disk.append(*zxid, bytes.clone())
+                .map_err(|e| format!("{sid}: {e}"))?;
+            last = Some(*zxid);
+        }
+        Ok(last)
+    }
+
+    pub fn disk_done(&mut self, sid: i64) -> Fail {
+        let Some(batch) = self.process(sid).busy.take() else {
+            return Ok(());
+        };
+        let mut done = None;
+        let last = self.append(sid, &batch)?;
+        if let Some(zxid) = last {
+            let early = self.mutation == Some(Mutation::AckBeforeDurable);
+            let disk = &mut self.nodes.get_mut(&sid).expect("a node").disk;
+            if !early || disk.log.len() - disk.durable > 20 {
+                disk.durable = disk.log.len();
+            }
+            done = Some(Input::Logged(zxid));
+        }
+        for op in batch {
+            done = self.finish(sid, op)?.or(done);
+        }
+        self.disk_begin(sid);
+        match done {
+            Some(input) => self.step(sid, input),
+            None => Ok(()),
+        }
+    }
+
+    pub fn finish(&mut self, sid: i64, op: DiskOp) -> Result<Option<Input>, String> {
+        self.say(|| match &op {
+            DiskOp::Log(_) => format!("{sid} logged"),
+            DiskOp::SaveSnapshot(zxid, _) => format!("{sid} saves the leader's snapshot, {zxid}"),
+            op => format!("{sid} disk {op:?}"),
+        });
+        let cuts = self.mutation != Some(Mutation::MissedTrunc);
+        let disk = &mut self.nodes.get_mut(&sid).expect("a node").disk;
+        Ok(Some(match op {
+            DiskOp::Log(_) => return Ok(None),
+            DiskOp::AcceptEpoch(e) => {
+                if e <= disk.accepted {
+                    return Err(format!("{sid}: acceptedEpoch {:?} -> {e:?}", disk.accepted));
+                }
+                disk.accepted = e;
+                Input::EpochAccepted(e)
+            }
+            DiskOp::EnterEpoch(e) => {
+                let back = e < disk.current || e > disk.accepted;
+                if back {
+                    return Err(format!("{sid}: currentEpoch {:?} -> {e:?}", disk.current));
+                }
+                disk.current = e;
+                Input::EpochEntered(e)
+            }
+            DiskOp::Flush => {
+                disk.durable = disk.log.len();
+                Input::Flushed
+            }
+            DiskOp::Truncate(z) => Input::Truncated(
+                z,
+                Box::new(disk.truncate(z, cuts).map_err(|e| format!("{sid}: {e}"))?),
+            ),
+            DiskOp::Reload => Input::Reloaded(Box::new(disk.recover()?.1)),
+            DiskOp::SaveSnapshot(zxid, job) => {
+                disk.replace(zxid, stream(job));
+                Input::SnapshotSaved
+            }
+            DiskOp::ReadLog { .. } => return Ok(None),
+        }))
+    }
+}
