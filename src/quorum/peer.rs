@@ -197,6 +197,7 @@ impl Peer {
             // As Apache's leader: it stands at the opening of its epoch.
             self.data.tree.set_loaded(Zxid::of(epoch, 0));
         }
+        self.write_config(now);
         let sessions = Arc::new(SessionTracker::new(self.options.tick_ms));
         for (id, timeout) in &self.data.sessions {
             sessions.track(SessionId(*id), *timeout, now.mono_ms);
@@ -223,6 +224,14 @@ impl Peer {
         }));
         // What came while there was no server is settled now.
         self.role(now, Input::Tick, out);
+    }
+
+    /// `/zookeeper/config` shows the committed configuration, also when no transaction brought it.
+    fn write_config(&self, now: Now) {
+        let members = &self.options.members;
+        let text = members.text().as_bytes();
+        let version = members.committed().version;
+        self.data.tree.set_config(text, version, now.wall_ms);
     }
 
     /// Ephemerals whose session nobody knows get one that ends soon, so that they go by a

@@ -18,6 +18,7 @@
 mod acl_table;
 pub mod apply;
 mod children;
+mod config_node;
 mod digest;
 mod ephemerals;
 pub mod inbox;
@@ -36,6 +37,7 @@ pub mod watch;
 
 pub use acl_table::{AclId, AclList};
 pub use apply::{Outcome, SubOutcome};
+pub use config_node::CONFIG_PATH;
 pub use digest::{content_crc, node_digest};
 pub use inbox::{Inbox, Item};
 pub use node::Znode;
