@@ -280,6 +280,8 @@ impl World {
             connect_limit_ms: 2000,
             leader_serves: true,
             force_snapshot: false,
+            observer_master_port: None,
+            observer_delay_ms: 0,
         }
     }
 
@@ -497,6 +499,9 @@ impl World {
                 for other in others {
                     self.mesh(sid, other);
                 }
+            }
+            Effect::ListenObservers(_) | Effect::ConnectMaster { .. } => {
+                return Err(format!("{sid} has no observer masters"));
             }
             Effect::Listen => self.process(sid).listening = true,
             Effect::StopListening => {

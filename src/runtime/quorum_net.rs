@@ -32,6 +32,9 @@ const ACCEPTED_LINKS: u64 = 1 << 40;
 /// Between two attempts to reach the leader.
 const RECONNECT: Duration = Duration::from_millis(50);
 
+/// Attempts to reach a follower that may serve observers; then the next one is tried.
+const MASTER_TRIES: u32 = 5;
+
 /// Attempts at the quorum port, and the time between two.
 const BIND_TRIES: u32 = 100;
 const BIND_PAUSE: Duration = Duration::from_millis(10);
@@ -106,12 +109,21 @@ impl QuorumNet {
         match effect {
             Effect::Notify(to, n) => self.mesh.send(to, n.encode()),
             Effect::ConnectAll => self.mesh.connect_all(),
-            Effect::Listen => self.listen()?,
+            Effect::Listen => self.listen(|a| a.quorum_port)?,
+            Effect::ListenObservers(port) => self.listen_observers(port),
             Effect::StopListening => {
                 self.accepting.drain(..).for_each(|t| t.abort());
                 self.learners.lock().clear();
             }
-            Effect::ConnectLeader(link, sid) => self.connect(link, sid),
+            Effect::ConnectLeader(link, sid) => {
+                self.connect(link, self.targets(sid, None), 0, None);
+            }
+            Effect::ConnectMaster {
+                link,
+                to,
+                port,
+                delay_ms,
+            } => self.connect(link, self.targets(to, port), delay_ms, Some(MASTER_TRIES)),
             Effect::DropLeader(_) => {
                 if let Some(task) = self.connecting.take() {
                     task.abort();
@@ -144,14 +156,34 @@ impl QuorumNet {
         self.config.ensemble.members.get(&me)
     }
 
-    fn listen(&mut self) -> io::Result<()> {
+    /// A follower without observers is better than none.
+    ///
+    /// Differs: Apache's follower goes back to the election when the port cannot be had.
+    fn listen_observers(&mut self, port: u16) {
+        tracing::info!(target: "o.a.z.s.q.Follower", "Starting ObserverMaster on port {port}");
+        if let Err(e) = self.listen(|_| port) {
+            tracing::error!(
+                target: "o.a.z.s.q.ObserverMaster",
+                "no observers are served, port {port} cannot be had: {e}"
+            );
+        }
+    }
+
+    /// Takes learners on a port at each of our addresses.
+    fn listen(&mut self, port: impl Fn(&PeerAddr) -> u16) -> io::Result<()> {
         let addresses = self.own().map(|s| s.addresses.clone()).unwrap_or_default();
+        let mut taken = Vec::new();
         for address in addresses {
             let ip = match self.config.quorum.listen_on_all_ips {
                 true => std::net::Ipv4Addr::UNSPECIFIED.into(),
                 false => resolve(&address)?.ip(),
             };
-            let socket = bind_soon(ip, address.quorum_port)?;
+            let at = (ip, port(&address));
+            if taken.contains(&at) {
+                continue;
+            }
+            taken.push(at);
+            let socket = bind_soon(at.0, at.1)?;
             let (links, inputs) = (self.learners.clone(), self.inputs.clone());
             let (ids, options) = (self.next_link.clone(), self.link_options(false));
             let task = self.handle.spawn(async move {
@@ -187,20 +219,32 @@ impl QuorumNet {
         }
     }
 
-    /// Tries until it works or the peer gives up waiting: an elected leader may need a moment until
-    /// its port is open.
-    fn connect(&mut self, link: LinkId, sid: ServerId) {
-        let addresses = match self.config.ensemble.members.get(&sid.0) {
-            Some(server) => server.addresses.clone(),
-            None => Vec::new(),
-        };
+    /// Where a server takes learners; on `port`, if it is one that serves observers.
+    fn targets(&self, sid: ServerId, port: Option<u16>) -> Vec<(String, u16)> {
+        let server = self.config.ensemble.members.get(&sid.0);
+        let addresses = server.map(|s| s.addresses.as_slice()).unwrap_or_default();
+        let target = |a: &PeerAddr| (a.host.clone(), port.unwrap_or(a.quorum_port));
+        addresses.iter().map(target).collect()
+    }
+
+    /// Tries so often, or until the peer gives up waiting: an elected leader may need a moment
+    /// until its port is open.
+    fn connect(
+        &mut self,
+        link: LinkId,
+        targets: Vec<(String, u16)>,
+        delay_ms: u32,
+        tries: Option<u32>,
+    ) {
         let (links, inputs) = (self.leader.clone(), self.inputs.clone());
         let (options, config) = (self.link_options(true), self.config.clone());
         let limit = Duration::from_millis(u64::from(self.config.quorum.cnx_timeout_ms));
         let task = self.handle.spawn(async move {
-            loop {
-                for address in &addresses {
-                    let Ok(Ok(stream)) = tokio::time::timeout(limit, dial(address)).await else {
+            tokio::time::sleep(Duration::from_millis(u64::from(delay_ms))).await;
+            let mut tried = 0;
+            while tries.is_none_or(|most| tried < most) {
+                for target in &targets {
+                    let Ok(Ok(stream)) = tokio::time::timeout(limit, dial(target)).await else {
                         continue;
                     };
                     let (to, config) = (inputs.clone(), config.clone());
@@ -211,8 +255,10 @@ impl QuorumNet {
                     let _ = inputs.send(Input::LeaderConnected(link));
                     return;
                 }
+                tried += 1;
                 tokio::time::sleep(RECONNECT).await;
             }
+            let _ = inputs.send(Input::LeaderGone(link));
         });
         self.connecting = Some(task.abort_handle());
     }
@@ -230,8 +276,8 @@ fn bind_soon(ip: std::net::IpAddr, port: u16) -> io::Result<std::net::TcpListene
     }
 }
 
-async fn dial(address: &PeerAddr) -> io::Result<TcpStream> {
-    TcpStream::connect((address.host.as_str(), address.quorum_port)).await
+async fn dial((host, port): &(String, u16)) -> io::Result<TcpStream> {
+    TcpStream::connect((host.as_str(), *port)).await
 }
 
 fn resolve(address: &PeerAddr) -> io::Result<SocketAddr> {
