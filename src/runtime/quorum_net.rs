@@ -10,16 +10,19 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::base::ServerId;
 use crate::config::Config;
-use crate::config::server_line::{PeerAddr, QuorumServer};
+use crate::config::server_line::{HostPort, PeerAddr, QuorumServer};
 use crate::conn::bind;
-use crate::peer::election::{Addresses, ElectionMesh, MeshError, MeshEvent, MeshOptions, Plain};
+use crate::peer::election::{
+    Addresses, ElectionMesh, Guard, MeshError, MeshEvent, MeshOptions, Plain,
+};
 use crate::peer::link::{self, Incoming, LinkOptions, LinkSender, Outgoing};
+use crate::peer::secured;
 use crate::quorum::{Effect, Input};
 use crate::tree::TreeOptions;
 use crate::zab::LinkId;
@@ -49,6 +52,7 @@ pub(super) struct QuorumNet {
     config: Arc<Config>,
     handle: Handle,
     inputs: Sender<Input>,
+    guard: Arc<dyn Guard>,
     mesh: ElectionMesh,
     learners: Links,
     leader: Links,
@@ -67,7 +71,8 @@ impl QuorumNet {
         handle: &Handle,
         inputs: Sender<Input>,
     ) -> Result<Self, MeshError> {
-        let (mesh_options, addresses) = mesh_options(config);
+        let guard = guard(config);
+        let (mesh_options, addresses) = mesh_options(config, guard.clone());
         let to = inputs.clone();
         let events = move |event| {
             let _ = to.send(match event {
@@ -89,6 +94,7 @@ impl QuorumNet {
             config: config.clone(),
             handle: handle.clone(),
             inputs,
+            guard,
             mesh,
             learners: Links::default(),
             leader: Links::default(),
@@ -186,23 +192,19 @@ impl QuorumNet {
             let socket = bind_soon(at.0, at.1)?;
             let (links, inputs) = (self.learners.clone(), self.inputs.clone());
             let (ids, options) = (self.next_link.clone(), self.link_options(false));
+            let (guard, limit) = (self.guard.clone(), secure_limit(&self.config));
+            let begin = move |stream| {
+                let link = LinkId(ids.fetch_add(1, Ordering::Relaxed));
+                let _ = inputs.send(Input::LearnerConnected(link));
+                let to = inputs.clone();
+                let sender = link::run(stream, options, move |incoming| {
+                    from_learner(&to, link, incoming);
+                });
+                links.lock().insert(link, sender);
+            };
             let task = self.handle.spawn(async move {
-                let Ok(listener) = TcpListener::from_std(socket) else {
-                    return;
-                };
-                loop {
-                    match listener.accept().await {
-                        Ok((stream, _)) => {
-                            let link = LinkId(ids.fetch_add(1, Ordering::Relaxed));
-                            let _ = inputs.send(Input::LearnerConnected(link));
-                            let to = inputs.clone();
-                            let sender = link::run(stream, options, move |incoming| {
-                                from_learner(&to, link, incoming);
-                            });
-                            links.lock().insert(link, sender);
-                        }
-                        Err(_) => tokio::time::sleep(RECONNECT).await,
-                    }
+                if let Ok(listener) = TcpListener::from_std(socket) {
+                    secured::accept(guard, listener, limit, begin).await;
                 }
             });
             self.accepting.push(task.abort_handle());
@@ -220,33 +222,29 @@ impl QuorumNet {
     }
 
     /// Where a server takes learners; on `port`, if it is one that serves observers.
-    fn targets(&self, sid: ServerId, port: Option<u16>) -> Vec<(String, u16)> {
+    fn targets(&self, sid: ServerId, port: Option<u16>) -> Vec<HostPort> {
         let server = self.config.ensemble.members.get(&sid.0);
         let addresses = server.map(|s| s.addresses.as_slice()).unwrap_or_default();
-        let target = |a: &PeerAddr| (a.host.clone(), port.unwrap_or(a.quorum_port));
+        let target = |a: &PeerAddr| HostPort {
+            host: a.host.clone(),
+            port: port.unwrap_or(a.quorum_port),
+        };
         addresses.iter().map(target).collect()
     }
 
     /// Tries so often, or until the peer gives up waiting: an elected leader may need a moment
     /// until its port is open.
-    fn connect(
-        &mut self,
-        link: LinkId,
-        targets: Vec<(String, u16)>,
-        delay_ms: u32,
-        tries: Option<u32>,
-    ) {
+    fn connect(&mut self, link: LinkId, targets: Vec<HostPort>, delay_ms: u32, tries: Option<u32>) {
         let (links, inputs) = (self.leader.clone(), self.inputs.clone());
         let (options, config) = (self.link_options(true), self.config.clone());
         let limit = Duration::from_millis(u64::from(self.config.quorum.cnx_timeout_ms));
+        let (guard, secure) = (self.guard.clone(), secure_limit(&self.config));
         let task = self.handle.spawn(async move {
             tokio::time::sleep(Duration::from_millis(u64::from(delay_ms))).await;
             let mut tried = 0;
             while tries.is_none_or(|most| tried < most) {
-                for target in &targets {
-                    let Ok(Ok(stream)) = tokio::time::timeout(limit, dial(target)).await else {
-                        continue;
-                    };
+                let dialed = secured::dial(guard.as_ref(), targets.clone(), limit, secure).await;
+                if let Ok(stream) = dialed {
                     let (to, config) = (inputs.clone(), config.clone());
                     let sender = link::run(stream, options, move |incoming| {
                         from_leader(&config, &to, link, incoming);
@@ -276,8 +274,15 @@ fn bind_soon(ip: std::net::IpAddr, port: u16) -> io::Result<std::net::TcpListene
     }
 }
 
-async fn dial((host, port): &(String, u16)) -> io::Result<TcpStream> {
-    TcpStream::connect((host.as_str(), *port)).await
+/// How long TLS and SASL may take on a link to a learner: Apache reads no longer than that.
+fn secure_limit(config: &Config) -> Duration {
+    let ms = i64::from(config.quorum.init_limit_ticks) * i64::from(config.sessions.tick_time_ms);
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1))
+}
+
+/// TLS and SASL between servers, of the election and of the links.
+fn guard(_: &Config) -> Arc<dyn Guard> {
+    Arc::new(Plain)
 }
 
 fn resolve(address: &PeerAddr) -> io::Result<SocketAddr> {
@@ -309,7 +314,7 @@ fn from_leader(config: &Config, to: &Sender<Input>, link: LinkId, incoming: Inco
     let _ = to.send(input);
 }
 
-fn mesh_options(config: &Config) -> (MeshOptions, Addresses) {
+fn mesh_options(config: &Config, guard: Arc<dyn Guard>) -> (MeshOptions, Addresses) {
     let q = &config.quorum;
     let me = ServerId(config.server_id.unwrap_or_default());
     let addresses = Addresses::of(&config.ensemble, config.last_seen_ensemble.as_ref());
@@ -325,7 +330,7 @@ fn mesh_options(config: &Config) -> (MeshOptions, Addresses) {
         opening_timeout: Duration::from_millis(opening),
         keep_alive: q.tcp_keep_alive,
         bind_retry: q.election_bind_retry,
-        guard: Arc::new(Plain),
+        guard,
     };
     (options, addresses)
 }
