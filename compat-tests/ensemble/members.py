@@ -67,6 +67,7 @@ class Member:
     def __init__(self, ensemble, sid, implementation, role):
         self.ensemble, self.sid, self.role = ensemble, sid, role
         self.implementation = implementation
+        self.host = "127.0.0.%d" % sid if ensemble.hosts else "127.0.0.1"
         self.folder = os.path.join(ensemble.folder, "m%d" % sid)
         self.data = os.path.join(self.folder, "data")
         os.makedirs(self.data)
@@ -88,7 +89,7 @@ class Member:
                 ports = tuple(
                     self.ensemble.net.ports[self.sid, other.sid, k] for k in (QUORUM, ELECTION)
                 )
-            lines["server.%d" % other.sid] = "127.0.0.1:%d:%d:%s" % (ports + (other.role,))
+            lines["server.%d" % other.sid] = "%s:%d:%d:%s" % ((other.host,) + ports + (other.role,))
         with open(self.config, "w") as f:
             f.writelines("%s=%s\n" % item for item in lines.items())
 
@@ -201,18 +202,19 @@ class Member:
 
 class Ensemble:
     """`members` maps an id to the name of an implementation, or to a pair of that and a role.
-    Used as a context; everything ends with it."""
+    Used as a context; everything ends with it. With `hosts` each one has an address of its own
+    for the others, as one port is the same at all of them; there are no relays then."""
 
-    def __init__(self, ctx, members, config=None, properties=(), relayed=True):
+    def __init__(self, ctx, members, config=None, properties=(), relayed=True, hosts=False):
         self.ctx, self.config, self.properties = ctx, dict(config or {}), list(properties)
         self.folder = tempfile.mkdtemp(prefix="zabra-ensemble-")
         self.ports = PortBlock()
         self.members = {}
-        self.net = None
+        self.net, self.hosts = None, hosts
         for sid, what in members.items():
             name, role = (what, FOLLOWER) if isinstance(what, str) else what
             self.members[sid] = Member(self, sid, Implementation(name), role)
-        if relayed:
+        if relayed and not hosts:
             self.net = Net()
             for a, b in self.pairs(self.members, self.members):
                 for kind, to in ((QUORUM, self[b].quorum), (ELECTION, self[b].election)):

@@ -37,8 +37,11 @@ class Roles:
 
     def __init__(self, ctx, name, members, leader, away):
         self.ctx, self.name, self.leader, self.away = ctx, name, leader, away
-        self.ensemble = Ensemble(ctx, members, CONFIG)
+        self.ensemble = self.make(ctx, members)
         self.old = any(m.implementation.old for m in self.ensemble)
+
+    def make(self, ctx, members):
+        return Ensemble(ctx, members, CONFIG)
 
     def cases(self):
         yield "start", lambda: self.ensemble.start(self.leader) and None
@@ -244,12 +247,12 @@ class Roles:
         tree.same(self.ensemble.same_trees(), before, "after the restart")
 
 
-def run(ctx, run_cases):
+def run(ctx, run_cases, layouts=layouts, kind=Roles):
     for name, members, leader, away in layouts(ctx):
         # looks at names first, so as not to start what is not asked for
         if ctx.only and ":" in ctx.only and not ctx.only.startswith(name + ":"):
             continue
-        roles = Roles(ctx, name, members, leader, away)
+        roles = kind(ctx, name, members, leader, away)
         with roles.ensemble as ensemble:
             failed = ctx.report.failed
             for case, body in roles.cases():
@@ -266,6 +269,7 @@ def _guarded(roles, body):
             if not member.running:
                 member.stop()
                 member.start()
-        roles.ensemble.net.heal()
+        if roles.ensemble.net is not None:
+            roles.ensemble.net.heal()
         roles.ensemble.settle()
     return body()

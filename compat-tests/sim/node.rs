@@ -129,6 +129,9 @@ impl World {
                     self.mesh(sid, other);
                 }
             }
+            Effect::ListenObservers(_) | Effect::ConnectMaster { .. } => {
+                return Err(format!("{sid} has no observer masters"));
+            }
             Effect::Listen => self.process(sid).listening = true,
             Effect::StopListening => {
                 self.process(sid).listening = false;

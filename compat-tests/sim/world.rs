@@ -215,6 +215,8 @@ impl World {
             connect_limit_ms: 2000,
             leader_serves: true,
             force_snapshot: false,
+            observer_master_port: None,
+            observer_delay_ms: 0,
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
+
+use super::secured::Secured;
 
 use crate::pipeline::{SnapStreamReader, SnapStreamWriter, SnapshotJob};
 use crate::proto::quorum::{PacketType, Progress, QuorumPacket};
@@ -67,12 +67,28 @@ impl LinkSender {
 /// Takes over a connection: writes what is sent, and calls `deliver` with what comes in, the last
 /// time with [`Incoming::Gone`]. It ends when the sender is dropped.
 pub fn run(
-    stream: TcpStream,
+    stream: Secured,
     options: LinkOptions,
     deliver: impl Fn(Incoming) + Send + Sync + 'static,
 ) -> LinkSender {
-    let _ = stream.set_nodelay(true);
-    let (reader, writer) = stream.into_split();
+    match stream {
+        Secured::Plain(tcp) => {
+            let (reader, writer) = tcp.into_split();
+            start(reader, writer, options, deliver)
+        }
+        Secured::Wrapped(stream) => {
+            let (reader, writer) = tokio::io::split(stream);
+            start(reader, writer, options, deliver)
+        }
+    }
+}
+
+fn start(
+    reader: impl AsyncRead + Send + Unpin + 'static,
+    writer: impl AsyncWrite + Send + Unpin + 'static,
+    options: LinkOptions,
+    deliver: impl Fn(Incoming) + Send + Sync + 'static,
+) -> LinkSender {
     let (sender, queue) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         // Whichever side ends first ends the link, and the end is always told: a link that only
@@ -90,7 +106,7 @@ pub fn run(
 }
 
 async fn write(
-    mut to: OwnedWriteHalf,
+    mut to: impl AsyncWrite + Unpin,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
 ) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(WRITE_BYTES);
@@ -117,7 +133,7 @@ async fn write(
 }
 
 /// A snapshot is made in pieces, each written before the next is made.
-async fn snapshot(to: &mut OwnedWriteHalf, job: SnapshotJob) -> io::Result<()> {
+async fn snapshot(to: &mut (impl AsyncWrite + Unpin), job: SnapshotJob) -> io::Result<()> {
     let mut writer = SnapStreamWriter::new(job.tree.clone(), job);
     let mut chunk = Vec::with_capacity(WRITE_BYTES);
     loop {
@@ -132,7 +148,7 @@ async fn snapshot(to: &mut OwnedWriteHalf, job: SnapshotJob) -> io::Result<()> {
 }
 
 async fn read(
-    mut from: OwnedReadHalf,
+    mut from: impl AsyncRead + Unpin,
     options: LinkOptions,
     deliver: &(dyn Fn(Incoming) + Send + Sync),
 ) -> io::Result<()> {
@@ -204,7 +220,7 @@ fn packets(
 type Snapshot = (DataTree, std::collections::BTreeMap<i64, i32>);
 
 async fn snapshot_in(
-    from: &mut OwnedReadHalf,
+    from: &mut (impl AsyncRead + Unpin),
     buffer: &mut Vec<u8>,
     tree: TreeOptions,
     length_max: usize,
@@ -232,7 +248,7 @@ mod tests {
     use super::*;
     use crate::base::Zxid;
     use std::time::Duration;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     const OPTIONS: LinkOptions = LinkOptions {
         length_max: 1 << 20,
@@ -248,7 +264,7 @@ mod tests {
 
     fn linked(stream: TcpStream) -> (LinkSender, mpsc::UnboundedReceiver<Incoming>) {
         let (to, from) = mpsc::unbounded_channel();
-        let sender = run(stream, OPTIONS, move |incoming| {
+        let sender = run(Secured::Plain(stream), OPTIONS, move |incoming| {
             let _ = to.send(incoming);
         });
         (sender, from)

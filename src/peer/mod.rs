@@ -2,3 +2,6 @@
 
 pub mod election;
 pub mod link;
+pub mod secured;
+#[cfg(test)]
+mod toy_guard;

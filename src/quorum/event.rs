@@ -20,11 +20,11 @@ pub enum Input {
     ElectionLinkLost(ServerId),
     /// From a client, of the role instance it belongs to; later ones ignore it.
     Client(u64, pipeline::Input),
-    /// As leader: a learner connected.
+    /// As leader, or as follower that serves observers: a learner connected.
     LearnerConnected(LinkId),
-    /// As leader: packets of a learner.
+    /// Packets of a learner.
     LearnerPackets(LinkId, Vec<QuorumPacket>),
-    /// As leader: a learner is gone.
+    /// A learner is gone.
     LearnerGone(LinkId),
     /// As learner: the leader is reached.
     LeaderConnected(LinkId),
@@ -118,10 +118,24 @@ pub enum Effect {
     ConnectAll,
     /// Take learners.
     Listen,
+    /// Take observers on this port.
+    ListenObservers(u16),
     /// Take none, and close the links of those that are there.
     StopListening,
     /// Connect to this server's quorum port; the link gets this id.
     ConnectLeader(LinkId, ServerId),
+    /// As observer: wait so many ms, then try a few times to connect to this server, on this port
+    /// if one is given and its quorum port otherwise; the link gets this id.
+    ConnectMaster {
+        /// Its id.
+        link: LinkId,
+        /// Whom to.
+        to: ServerId,
+        /// Of a follower that serves observers.
+        port: Option<u16>,
+        /// The pause, ms.
+        delay_ms: u32,
+    },
     /// Close the link to the leader.
     DropLeader(LinkId),
     /// Send a packet.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::data::Data;
 use super::event::{DiskOp, Effect, Effects, Input};
 use super::peer::{Ended, Peer, take_common};
-use crate::base::{Epoch, Zxid};
+use crate::base::{Epoch, ServerId, Zxid};
 use crate::pipeline::{self, LogOp, Now, Owner, Server, SnapshotJob};
 use crate::proto::OpCode;
 use crate::zab::Logged;
@@ -24,6 +24,8 @@ pub struct Learners {
     pub observers: i64,
     /// Syncs that wait for a commit.
     pub pending_syncs: i64,
+    /// Of an observer: whom it learns from.
+    pub master: Option<ServerId>,
 }
 
 /// See the module.

@@ -3,17 +3,20 @@
 use super::data::Data;
 use super::event::{DiskOp, Effect, Effects, Input};
 use super::peer::{Ended, Peer, take_common};
-use crate::base::{Epoch, Zxid};
+use crate::base::{Epoch, ServerId, Zxid};
 use crate::pipeline::{self, Forward, LogOp, Now, Server, SnapshotJob};
 use crate::proto::OpCode;
-use crate::proto::quorum::LearnerRequest;
+use crate::proto::quorum::{LearnerRequest, QuorumPacket};
 use crate::zab::leader::{History, LearnerKind};
 use crate::zab::learner::{Learner, LearnerEffect, LearnerOptions};
+use crate::zab::observer_master::ObserverMaster;
 use crate::zab::{LinkId, Logged};
 
 /// See the module.
 pub(super) struct Learning {
     pub(super) link: LinkId,
+    /// Whom we learn from: the leader, or a follower that serves observers.
+    pub(super) from: ServerId,
     options: LearnerOptions,
     history: History,
     connect_deadline_ms: i64,
@@ -25,18 +28,27 @@ pub(super) struct Learning {
     /// Our history ends here now: the leader replaced or cut it.
     base: Option<Zxid>,
     last_ping_ms: i64,
+    /// There while observers are served.
+    pub(super) master: Option<ObserverMaster>,
     effects: pipeline::Effects,
 }
 
 impl Learning {
     /// `whole`: the leader's whole state is needed.
-    pub(super) fn new(peer: &Peer, link: LinkId, observes: bool, whole: bool, now: Now) -> Self {
+    pub(super) fn new(
+        peer: &Peer,
+        (link, from): (LinkId, ServerId),
+        observes: bool,
+        whole: bool,
+        now: Now,
+    ) -> Self {
         let kind = match observes {
             true => LearnerKind::Observer,
             false => LearnerKind::Follower,
         };
         Self {
             link,
+            from,
             options: LearnerOptions {
                 me: peer.options.me,
                 kind,
@@ -53,6 +65,7 @@ impl Learning {
             ready: None,
             base: None,
             last_ping_ms: now.mono_ms,
+            master: None,
             effects: pipeline::Effects::default(),
         }
     }
@@ -61,11 +74,22 @@ impl Learning {
         self.options.kind == LearnerKind::Observer
     }
 
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        self.learner.as_ref().map(Learner::epoch)
+    }
+
+    /// The connection may take longer by this.
+    pub(super) fn wait_longer(&mut self, ms: i64) {
+        self.connect_deadline_ms += ms;
+    }
+
     pub(super) fn next_tick(&self) -> Option<i64> {
-        Some(match &self.learner {
+        let own = match &self.learner {
             Some(learner) => learner.next_deadline(),
             None => self.connect_deadline_ms,
-        })
+        };
+        let master = self.master.as_ref().map(ObserverMaster::next_deadline);
+        master.into_iter().chain([own]).min()
     }
 
     pub(super) fn take_ready(&mut self) -> Option<Epoch> {
@@ -136,10 +160,17 @@ impl Learning {
                     return Some(Ended::Left("the leader cannot be reached"));
                 }
                 self.zab(|l| l.tick(ms));
+                if let Some(master) = &mut self.master {
+                    master.tick(ms, &data.recent);
+                }
             }
-            _ => {}
+            other => self.observer_input(data, ms, other, out),
         }
         self.settle(data, now, out)
+    }
+
+    pub(super) fn relay(&mut self, packet: QuorumPacket) {
+        self.zab(|l| l.relay(packet));
     }
 
     fn zab(&mut self, f: impl FnOnce(&mut Learner)) {
@@ -157,6 +188,7 @@ impl Learning {
     fn settle(&mut self, data: &mut Data, now: Now, out: &mut Effects) -> Option<Ended> {
         loop {
             self.take_forwards();
+            self.take_master(out);
             let log = std::mem::take(&mut self.effects.log);
             out.disk.extend(log.into_iter().map(DiskOp::Log));
             take_common(&mut self.effects, out);
@@ -189,10 +221,18 @@ impl Learning {
                         op: op as i32,
                         body: &body,
                     };
+                    if let (OpCode::Sync, Some(master)) = (op, &mut self.master) {
+                        master.own_sync();
+                    }
                     let ids = (op != OpCode::CreateSession).then(|| ids.to_vec());
                     learner.forward(&request, ids);
                 }
-                Forward::Revalidate(session, timeout) => learner.revalidate(session, timeout),
+                Forward::Revalidate(session, timeout) => {
+                    if let Some(master) = &mut self.master {
+                        master.own_revalidation(session);
+                    }
+                    learner.revalidate(session, timeout);
+                }
             }
         }
     }
@@ -223,7 +263,11 @@ impl Learning {
             LearnerEffect::Apply(zxid, bytes) => match &mut self.server {
                 Some(server) => {
                     data.note(zxid, &bytes);
-                    server.step(now, pipeline::Input::Decided(bytes), &mut self.effects);
+                    let decided = pipeline::Input::Decided(bytes.clone());
+                    server.step(now, decided, &mut self.effects);
+                    if let Some(master) = &mut self.master {
+                        master.applied(now.mono_ms, zxid, &bytes, &data.recent);
+                    }
                 }
                 None => data.apply(zxid, &bytes),
             },
@@ -231,9 +275,15 @@ impl Learning {
             LearnerEffect::Serve => {
                 self.ready = self.learner.as_ref().map(Learner::epoch);
             }
-            LearnerEffect::Synced => self.server_step(now, pipeline::Input::Synced),
+            LearnerEffect::Synced => {
+                if self.own_sync_answered() {
+                    self.server_step(now, pipeline::Input::Synced);
+                }
+            }
             LearnerEffect::Revalidated(session, valid) => {
-                self.server_step(now, pipeline::Input::Revalidated(session, valid));
+                if self.own_revalidated(session, valid) {
+                    self.server_step(now, pipeline::Input::Revalidated(session, valid));
+                }
             }
             LearnerEffect::Ping(zxid) => self.answer_ping(now, zxid),
             LearnerEffect::StartOver => return Some(Ended::Again),
@@ -246,7 +296,11 @@ impl Learning {
     /// The leader hears which sessions showed life since its last PING.
     fn answer_ping(&mut self, now: Now, zxid: Zxid) {
         let since = std::mem::replace(&mut self.last_ping_ms, now.mono_ms);
-        let touched = self.server.as_ref().map(|s| s.touched(since));
-        self.zab(|l| l.ping(zxid, &touched.unwrap_or_default()));
+        let own = self.server.as_ref().map(|s| s.touched(since));
+        let mut touched = own.unwrap_or_default();
+        if let Some(master) = &mut self.master {
+            touched.extend(master.take_touched());
+        }
+        self.zab(|l| l.ping(zxid, &touched));
     }
 }

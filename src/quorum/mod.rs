@@ -9,6 +9,8 @@ mod data;
 mod event;
 mod leading;
 mod learning;
+mod masters;
+mod observers;
 mod options;
 mod peer;
 

@@ -27,4 +27,8 @@ pub struct PeerOptions {
     pub leader_serves: bool,
     /// `forceSnapshotSync`.
     pub force_snapshot: bool,
+    /// `observerMasterPort`: followers serve observers there, and observers learn from followers.
+    pub observer_master_port: Option<u16>,
+    /// Longest pause before an observer connects, ms; it is chosen at random.
+    pub observer_delay_ms: u32,
 }

@@ -6,6 +6,7 @@ use super::data::Data;
 use super::event::{DiskOp, Effect, Effects, Input, Serving};
 use super::leading::{Leading, Learners};
 use super::learning::Learning;
+use super::masters::Masters;
 use super::options::PeerOptions;
 use crate::base::{Epoch, ServerId, SessionId, Zxid};
 use crate::pipeline::{self, Now, Role, Server};
@@ -13,6 +14,7 @@ use crate::session::SessionTracker;
 use crate::telemetry::metrics::METRICS;
 use crate::zab::election::{self, Election, InitialVote, ServerState, Vote};
 use crate::zab::leader::History;
+use crate::zab::observer_master::ObserverMaster;
 use crate::zab::{JointQuorum, LinkId, Logged};
 
 /// What a peer is doing.
@@ -57,6 +59,7 @@ pub struct Peer {
     next_link: u64,
     instance: u64,
     votes: Vec<election::Effect>,
+    masters: Masters,
 }
 
 impl Peer {
@@ -77,6 +80,7 @@ impl Peer {
             next_link: 1,
             instance: 0,
             votes: Vec::new(),
+            masters: Masters::new(options.server.seed),
             options,
         }
     }
@@ -210,7 +214,10 @@ impl Peer {
         let server = Server::new(self.data.tree.clone(), sessions.clone(), options, now);
         match &mut self.phase {
             Phase::Leading(l) => l.server = Some(server),
-            Phase::Learning(l) => l.server = Some(server),
+            Phase::Learning(l) => {
+                l.server = Some(server);
+                l.start_master(&self.options, now.mono_ms, out);
+            }
             _ => return,
         }
         self.election.set_peer_epoch(i64::from(epoch.0));
@@ -259,6 +266,9 @@ impl Peer {
                 (false, role.end(&mut self.data))
             }
             Phase::Learning(role) => {
+                if role.master.is_some() {
+                    out.net.push(Effect::StopListening);
+                }
                 out.net.push(Effect::DropLeader(role.link));
                 let unsaved = role.is_unsaved();
                 (unsaved, role.end(&mut self.data))
@@ -357,9 +367,49 @@ impl Peer {
         out: &mut Effects,
     ) {
         let link = self.new_link();
-        out.net.push(Effect::ConnectLeader(link, leader));
-        let role = Learning::new(self, link, observes, whole, now);
+        let (from, delay_ms) = match observes {
+            true => self.connect_master(link, leader, out),
+            false => {
+                out.net.push(Effect::ConnectLeader(link, leader));
+                (leader, 0)
+            }
+        };
+        let mut role = Learning::new(self, (link, from), observes, whole, now);
+        role.wait_longer(i64::from(delay_ms));
         self.phase = Phase::Learning(Box::new(role));
+    }
+
+    /// Whom an observer learns from, and how long it waits before: not at all, when there is
+    /// another follower that it has not tried.
+    fn connect_master(
+        &mut self,
+        link: LinkId,
+        leader: ServerId,
+        out: &mut Effects,
+    ) -> (ServerId, u32) {
+        let port = self.options.observer_master_port;
+        let voters = self.options.members.voters();
+        let found = port.and_then(|p| Some((p, self.masters.next(voters, leader)?)));
+        let pause = u64::from(self.options.observer_delay_ms);
+        let (to, port, waits) = match found {
+            Some((port, (to, around))) => (to, Some(port), around),
+            None => (leader, None, true),
+        };
+        let delay_ms = match waits {
+            true => self.masters.below(pause) as u32,
+            false => 0,
+        };
+        if port.is_none() && delay_ms == 0 {
+            out.net.push(Effect::ConnectLeader(link, to));
+        } else {
+            out.net.push(Effect::ConnectMaster {
+                link,
+                to,
+                port,
+                delay_ms,
+            });
+        }
+        (to, delay_ms)
     }
 
     /// Connects to the same leader again, for its snapshot. An election in between could fail: the
@@ -380,10 +430,15 @@ impl Peer {
         LinkId(self.next_link)
     }
 
-    /// How many learners a leader has; none otherwise.
+    /// How many learners a server has, and whom it learns from.
     pub fn learners(&self, now: Now) -> Learners {
         match &self.phase {
             Phase::Leading(l) => l.learners(now.mono_ms),
+            Phase::Learning(l) => Learners {
+                observers: l.master.as_ref().map_or(0, ObserverMaster::synced) as i64,
+                master: l.observes().then_some(l.from),
+                ..Learners::default()
+            },
             _ => Learners::default(),
         }
     }

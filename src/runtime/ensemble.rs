@@ -42,7 +42,6 @@ pub(super) fn unsupported(config: &Config) -> Option<String> {
         c if c.features.reconfig => not_yet("reconfigEnabled"),
         c if c.sessions.local_enabled => not_yet("localSessionsEnabled"),
         c if c.features.read_only_mode => not_yet("readonlymode.enabled"),
-        c if c.quorum.observer_master_port.is_some() => not_yet("observerMasterPort"),
         _ => None,
     }
 }
@@ -201,6 +200,8 @@ fn peer_options(config: &Config, server: pipeline::ServerOptions) -> PeerOptions
         connect_limit_ms: i64::from(connect) * tick_ms,
         leader_serves: q.leader_serves,
         force_snapshot: q.force_snapshot_sync,
+        observer_master_port: q.observer_master_port,
+        observer_delay_ms: q.observer_reconnect_delay_ms,
     }
 }
 
@@ -371,6 +372,9 @@ impl Member {
     fn serve(&mut self, serving: &Serving) {
         let (to, clients) = unbounded();
         let mode = mode(self.peer.state());
+        self.doors
+            .learners
+            .set(self.peer.learners(self.clock.now()));
         let edge = self.doors.edge(&serving.tree, &serving.sessions, to, mode);
         self.clients = clients;
         self.instance = serving.instance;

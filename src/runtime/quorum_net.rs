@@ -10,16 +10,19 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::base::ServerId;
 use crate::config::Config;
-use crate::config::server_line::{PeerAddr, QuorumServer};
+use crate::config::server_line::{HostPort, PeerAddr, QuorumServer};
 use crate::conn::bind;
-use crate::peer::election::{Addresses, ElectionMesh, MeshError, MeshEvent, MeshOptions, Plain};
+use crate::peer::election::{
+    Addresses, ElectionMesh, Guard, MeshError, MeshEvent, MeshOptions, Plain,
+};
 use crate::peer::link::{self, Incoming, LinkOptions, LinkSender, Outgoing};
+use crate::peer::secured;
 use crate::quorum::{Effect, Input};
 use crate::tree::TreeOptions;
 use crate::zab::LinkId;
@@ -31,6 +34,9 @@ const ACCEPTED_LINKS: u64 = 1 << 40;
 
 /// Between two attempts to reach the leader.
 const RECONNECT: Duration = Duration::from_millis(50);
+
+/// Attempts to reach a follower that may serve observers; then the next one is tried.
+const MASTER_TRIES: u32 = 5;
 
 /// Attempts at the quorum port, and the time between two.
 const BIND_TRIES: u32 = 100;
@@ -46,6 +52,7 @@ pub(super) struct QuorumNet {
     config: Arc<Config>,
     handle: Handle,
     inputs: Sender<Input>,
+    guard: Arc<dyn Guard>,
     mesh: ElectionMesh,
     learners: Links,
     leader: Links,
@@ -64,7 +71,8 @@ impl QuorumNet {
         handle: &Handle,
         inputs: Sender<Input>,
     ) -> Result<Self, MeshError> {
-        let (mesh_options, addresses) = mesh_options(config);
+        let guard = guard(config);
+        let (mesh_options, addresses) = mesh_options(config, guard.clone());
         let to = inputs.clone();
         let events = move |event| {
             let _ = to.send(match event {
@@ -86,6 +94,7 @@ impl QuorumNet {
             config: config.clone(),
             handle: handle.clone(),
             inputs,
+            guard,
             mesh,
             learners: Links::default(),
             leader: Links::default(),
@@ -106,12 +115,21 @@ impl QuorumNet {
         match effect {
             Effect::Notify(to, n) => self.mesh.send(to, n.encode()),
             Effect::ConnectAll => self.mesh.connect_all(),
-            Effect::Listen => self.listen()?,
+            Effect::Listen => self.listen(|a| a.quorum_port)?,
+            Effect::ListenObservers(port) => self.listen_observers(port),
             Effect::StopListening => {
                 self.accepting.drain(..).for_each(|t| t.abort());
                 self.learners.lock().clear();
             }
-            Effect::ConnectLeader(link, sid) => self.connect(link, sid),
+            Effect::ConnectLeader(link, sid) => {
+                self.connect(link, self.targets(sid, None), 0, None);
+            }
+            Effect::ConnectMaster {
+                link,
+                to,
+                port,
+                delay_ms,
+            } => self.connect(link, self.targets(to, port), delay_ms, Some(MASTER_TRIES)),
             Effect::DropLeader(_) => {
                 if let Some(task) = self.connecting.take() {
                     task.abort();
@@ -144,33 +162,49 @@ impl QuorumNet {
         self.config.ensemble.members.get(&me)
     }
 
-    fn listen(&mut self) -> io::Result<()> {
+    /// A follower without observers is better than none.
+    ///
+    /// Differs: Apache's follower goes back to the election when the port cannot be had.
+    fn listen_observers(&mut self, port: u16) {
+        tracing::info!(target: "o.a.z.s.q.Follower", "Starting ObserverMaster on port {port}");
+        if let Err(e) = self.listen(|_| port) {
+            tracing::error!(
+                target: "o.a.z.s.q.ObserverMaster",
+                "no observers are served, port {port} cannot be had: {e}"
+            );
+        }
+    }
+
+    /// Takes learners on a port at each of our addresses.
+    fn listen(&mut self, port: impl Fn(&PeerAddr) -> u16) -> io::Result<()> {
         let addresses = self.own().map(|s| s.addresses.clone()).unwrap_or_default();
+        let mut taken = Vec::new();
         for address in addresses {
             let ip = match self.config.quorum.listen_on_all_ips {
                 true => std::net::Ipv4Addr::UNSPECIFIED.into(),
                 false => resolve(&address)?.ip(),
             };
-            let socket = bind_soon(ip, address.quorum_port)?;
+            let at = (ip, port(&address));
+            if taken.contains(&at) {
+                continue;
+            }
+            taken.push(at);
+            let socket = bind_soon(at.0, at.1)?;
             let (links, inputs) = (self.learners.clone(), self.inputs.clone());
             let (ids, options) = (self.next_link.clone(), self.link_options(false));
+            let (guard, limit) = (self.guard.clone(), secure_limit(&self.config));
+            let begin = move |stream| {
+                let link = LinkId(ids.fetch_add(1, Ordering::Relaxed));
+                let _ = inputs.send(Input::LearnerConnected(link));
+                let to = inputs.clone();
+                let sender = link::run(stream, options, move |incoming| {
+                    from_learner(&to, link, incoming);
+                });
+                links.lock().insert(link, sender);
+            };
             let task = self.handle.spawn(async move {
-                let Ok(listener) = TcpListener::from_std(socket) else {
-                    return;
-                };
-                loop {
-                    match listener.accept().await {
-                        Ok((stream, _)) => {
-                            let link = LinkId(ids.fetch_add(1, Ordering::Relaxed));
-                            let _ = inputs.send(Input::LearnerConnected(link));
-                            let to = inputs.clone();
-                            let sender = link::run(stream, options, move |incoming| {
-                                from_learner(&to, link, incoming);
-                            });
-                            links.lock().insert(link, sender);
-                        }
-                        Err(_) => tokio::time::sleep(RECONNECT).await,
-                    }
+                if let Ok(listener) = TcpListener::from_std(socket) {
+                    secured::accept(guard, listener, limit, begin).await;
                 }
             });
             self.accepting.push(task.abort_handle());
@@ -187,22 +221,30 @@ impl QuorumNet {
         }
     }
 
-    /// Tries until it works or the peer gives up waiting: an elected leader may need a moment until
-    /// its port is open.
-    fn connect(&mut self, link: LinkId, sid: ServerId) {
-        let addresses = match self.config.ensemble.members.get(&sid.0) {
-            Some(server) => server.addresses.clone(),
-            None => Vec::new(),
+    /// Where a server takes learners; on `port`, if it is one that serves observers.
+    fn targets(&self, sid: ServerId, port: Option<u16>) -> Vec<HostPort> {
+        let server = self.config.ensemble.members.get(&sid.0);
+        let addresses = server.map(|s| s.addresses.as_slice()).unwrap_or_default();
+        let target = |a: &PeerAddr| HostPort {
+            host: a.host.clone(),
+            port: port.unwrap_or(a.quorum_port),
         };
+        addresses.iter().map(target).collect()
+    }
+
+    /// Tries so often, or until the peer gives up waiting: an elected leader may need a moment
+    /// until its port is open.
+    fn connect(&mut self, link: LinkId, targets: Vec<HostPort>, delay_ms: u32, tries: Option<u32>) {
         let (links, inputs) = (self.leader.clone(), self.inputs.clone());
         let (options, config) = (self.link_options(true), self.config.clone());
         let limit = Duration::from_millis(u64::from(self.config.quorum.cnx_timeout_ms));
+        let (guard, secure) = (self.guard.clone(), secure_limit(&self.config));
         let task = self.handle.spawn(async move {
-            loop {
-                for address in &addresses {
-                    let Ok(Ok(stream)) = tokio::time::timeout(limit, dial(address)).await else {
-                        continue;
-                    };
+            tokio::time::sleep(Duration::from_millis(u64::from(delay_ms))).await;
+            let mut tried = 0;
+            while tries.is_none_or(|most| tried < most) {
+                let dialed = secured::dial(guard.as_ref(), targets.clone(), limit, secure).await;
+                if let Ok(stream) = dialed {
                     let (to, config) = (inputs.clone(), config.clone());
                     let sender = link::run(stream, options, move |incoming| {
                         from_leader(&config, &to, link, incoming);
@@ -211,8 +253,10 @@ impl QuorumNet {
                     let _ = inputs.send(Input::LeaderConnected(link));
                     return;
                 }
+                tried += 1;
                 tokio::time::sleep(RECONNECT).await;
             }
+            let _ = inputs.send(Input::LeaderGone(link));
         });
         self.connecting = Some(task.abort_handle());
     }
@@ -230,8 +274,15 @@ fn bind_soon(ip: std::net::IpAddr, port: u16) -> io::Result<std::net::TcpListene
     }
 }
 
-async fn dial(address: &PeerAddr) -> io::Result<TcpStream> {
-    TcpStream::connect((address.host.as_str(), address.quorum_port)).await
+/// How long TLS and SASL may take on a link to a learner: Apache reads no longer than that.
+fn secure_limit(config: &Config) -> Duration {
+    let ms = i64::from(config.quorum.init_limit_ticks) * i64::from(config.sessions.tick_time_ms);
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1))
+}
+
+/// TLS and SASL between servers, of the election and of the links.
+fn guard(_: &Config) -> Arc<dyn Guard> {
+    Arc::new(Plain)
 }
 
 fn resolve(address: &PeerAddr) -> io::Result<SocketAddr> {
@@ -263,7 +314,7 @@ fn from_leader(config: &Config, to: &Sender<Input>, link: LinkId, incoming: Inco
     let _ = to.send(input);
 }
 
-fn mesh_options(config: &Config) -> (MeshOptions, Addresses) {
+fn mesh_options(config: &Config, guard: Arc<dyn Guard>) -> (MeshOptions, Addresses) {
     let q = &config.quorum;
     let me = ServerId(config.server_id.unwrap_or_default());
     let addresses = Addresses::of(&config.ensemble, config.last_seen_ensemble.as_ref());
@@ -279,7 +330,7 @@ fn mesh_options(config: &Config) -> (MeshOptions, Addresses) {
         opening_timeout: Duration::from_millis(opening),
         keep_alive: q.tcp_keep_alive,
         bind_retry: q.election_bind_retry,
-        guard: Arc::new(Plain),
+        guard,
     };
     (options, addresses)
 }

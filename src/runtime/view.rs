@@ -217,7 +217,7 @@ impl ServerView for View {
     }
 
     fn observer_master_id(&self) -> Option<ServerId> {
-        None
+        (self.mode == Mode::Observer).then(|| self.learners.get().master.unwrap_or(ServerId(-1)))
     }
 
     fn stats(&self) -> ServerStats {
@@ -426,7 +426,8 @@ impl GaugeSource for View {
             Gauge::QuorumSize => self
                 .in_ensemble()
                 .then(|| Number::Int(self.config.ensemble.voters().count() as i64)),
-            Gauge::SyncedObservers => self.of_leader(self.learners.get().observers),
+            Gauge::SyncedObservers => matches!(self.mode, Mode::Leader | Mode::Follower)
+                .then(|| Number::Int(self.learners.get().observers)),
             Gauge::Learners => self.of_leader(self.learners.get().all),
             Gauge::SyncedFollowers => self.of_leader(self.learners.get().followers),
             Gauge::SyncedNonVotingFollowers => self.of_leader(self.learners.get().non_voting),

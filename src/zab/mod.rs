@@ -9,6 +9,7 @@ pub mod election;
 pub mod leader;
 pub mod learner;
 mod link;
+pub mod observer_master;
 mod quorum;
 
 pub use broadcast::{Broadcast, Proposal};

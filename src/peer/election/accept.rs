@@ -116,7 +116,7 @@ async fn begin(hub: &Arc<Hub>, stream: TcpStream) -> io::Result<()> {
     let sid = hello.sid;
     options
         .guard
-        .authenticate_incoming(&mut stream, sid)
+        .authenticate_incoming(&mut stream, Some(sid))
         .await?;
     match incoming(options.me, sid) {
         Incoming::Keep => hub.adopt(sid, stream),

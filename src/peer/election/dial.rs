@@ -72,7 +72,7 @@ async fn within<T>(
 }
 
 /// Tries all at once. Names are resolved each time, for their addresses change.
-async fn first(addresses: Vec<HostPort>) -> io::Result<(TcpStream, String)> {
+pub(in crate::peer) async fn first(addresses: Vec<HostPort>) -> io::Result<(TcpStream, String)> {
     let mut attempts = JoinSet::new();
     for address in addresses {
         attempts.spawn(async move {

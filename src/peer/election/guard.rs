@@ -19,27 +19,35 @@ pub type BoxedStream = Box<dyn Duplex>;
 /// A step on the way to a connection that may be used.
 pub type Wrapping<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
 
-/// What secures the connections between servers; any error closes the connection. All steps happen
-/// within the mesh's time limits.
+/// What secures the connections between servers, of the election and between leader and learners
+/// (see [`crate::peer::secured`]). Any error closes the connection. All steps happen within the
+/// time limits of whoever asks for them.
 pub trait Guard: Send + Sync {
+    /// True when it does nothing at all, so that it can be passed by.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
     /// TLS on a connection this server made to `host`.
     fn wrap_outgoing<'a>(&'a self, stream: TcpStream, host: &'a str) -> Wrapping<'a, BoxedStream>;
 
     /// TLS on a connection that was made to this server.
     fn wrap_incoming(&self, stream: TcpStream) -> Wrapping<'_, BoxedStream>;
 
-    /// SASL, after the initial message has been sent.
+    /// SASL, in the election after the initial message has been sent, otherwise before the first
+    /// packet.
     fn authenticate_outgoing<'a>(
         &'a self,
         stream: &'a mut BoxedStream,
         host: &'a str,
     ) -> Wrapping<'a, ()>;
 
-    /// SASL, after the initial message of `from` has been read.
+    /// SASL, in the election after the initial message of `from` has been read. A learner has not
+    /// said yet who it is.
     fn authenticate_incoming<'a>(
         &'a self,
         stream: &'a mut BoxedStream,
-        from: ServerId,
+        from: Option<ServerId>,
     ) -> Wrapping<'a, ()>;
 }
 
@@ -48,6 +56,10 @@ pub trait Guard: Send + Sync {
 pub struct Plain;
 
 impl Guard for Plain {
+    fn is_plain(&self) -> bool {
+        true
+    }
+
     fn wrap_outgoing<'a>(&'a self, stream: TcpStream, _: &'a str) -> Wrapping<'a, BoxedStream> {
         Box::pin(async { Ok(Box::new(stream) as BoxedStream) })
     }
@@ -63,7 +75,7 @@ impl Guard for Plain {
     fn authenticate_incoming<'a>(
         &'a self,
         _: &'a mut BoxedStream,
-        _: ServerId,
+        _: Option<ServerId>,
     ) -> Wrapping<'a, ()> {
         Box::pin(async { Ok(()) })
     }

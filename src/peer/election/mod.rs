@@ -17,6 +17,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
+pub(super) use dial::first;
 pub use guard::{BoxedStream, Guard, Plain, Wrapping};
 pub use mesh::ElectionMesh;
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::base::Zxid;
+use crate::peer::toy_guard::Toy;
 use crate::zab::election::ServerState;
 
 struct Peer {
@@ -34,6 +35,14 @@ fn options(me: i64, own: Vec<HostPort>) -> MeshOptions {
         bind_retry: 1,
         guard: Arc::new(Plain),
     }
+}
+
+/// Under a guard that both sides must know.
+async fn guarded(me: i64, toy: &Arc<Toy>, limit: Duration) -> Peer {
+    let mut options = options(me, vec![at("127.0.0.1", 0)]);
+    options.guard = toy.clone();
+    options.opening_timeout = limit;
+    start(options, Addresses::default()).await
 }
 
 async fn start(options: MeshOptions, addresses: Addresses) -> Peer {
@@ -423,4 +432,32 @@ async fn strangers_are_bounded_and_members_get_in() {
     let mut member = peer.raw(5).await;
     member.write_all(&framed(&note(2))).await.unwrap();
     assert_eq!(peer.heard().await, (5, 2));
+}
+
+#[tokio::test]
+async fn the_mesh_passes_through_the_guard() {
+    let toy = Arc::new(Toy::default());
+    let long = Duration::from_secs(60);
+    let mut one = guarded(1, &toy, long).await;
+    let two = guarded(2, &toy, long).await;
+    let known = Addresses([(ServerId(1), vec![at("127.0.0.1", one.port())])].into());
+    two.mesh.update_members(known);
+    two.mesh.send(ServerId(1), note(7));
+    assert_eq!(one.heard().await, (2, 7));
+    assert_eq!(toy.steps(), ["dial", "accept", "word out", "word in"]);
+}
+
+#[tokio::test]
+async fn who_does_not_pass_the_guard_loses_its_own_connection_only() {
+    let toy = Arc::new(Toy::default());
+    let mut one = guarded(1, &toy, Duration::from_millis(50)).await;
+    // Not turned over, the initial message of server 9 is no initial message.
+    closed(&mut one.raw(9).await).await;
+    // One that says nothing is closed in time.
+    closed(&mut one.connect().await).await;
+    let two = guarded(2, &toy, Duration::from_secs(60)).await;
+    let known = Addresses([(ServerId(1), vec![at("127.0.0.1", one.port())])].into());
+    two.mesh.update_members(known);
+    two.mesh.send(ServerId(1), note(8));
+    assert_eq!(one.heard().await, (2, 8));
 }

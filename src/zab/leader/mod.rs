@@ -28,6 +28,7 @@ use crate::proto::quorum::{
 
 pub use handler::{Handler, LearnerKind};
 use proposals::Proposals;
+pub(super) use sync::is_whole;
 
 /// What a server has on stable storage when it starts a role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

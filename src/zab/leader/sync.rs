@@ -236,7 +236,7 @@ impl Leader {
 
 /// True when `lacks` follows `last` without a hole. A log may hold a stale end below a later
 /// snapshot (ZOOKEEPER-2418, 2846).
-fn is_whole(last: Zxid, lacks: &[Logged]) -> bool {
+pub fn is_whole(last: Zxid, lacks: &[Logged]) -> bool {
     let mut before = last;
     lacks.iter().all(|(zxid, _)| {
         let last = std::mem::replace(&mut before, *zxid);

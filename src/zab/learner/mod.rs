@@ -314,6 +314,11 @@ impl Learner {
         self.send(packet);
     }
 
+    /// What an observer that we serve asks of the leader.
+    pub fn relay(&mut self, packet: QuorumPacket) {
+        self.send(packet);
+    }
+
     /// A client wants to resume a session.
     pub fn revalidate(&mut self, session: SessionId, timeout: i32) {
         let data = RevalidateRequest { session, timeout }.encode();
