@@ -14,6 +14,8 @@ mod check;
 mod client;
 #[path = "sim/disk.rs"]
 mod disk;
+#[path = "sim/handover.rs"]
+mod handover;
 #[allow(dead_code)]
 #[path = "differential/rng.rs"]
 mod rng;
@@ -80,11 +82,13 @@ fn play(seed: u64, mutation: Option<Mutation>, trace: bool) -> Fail {
     }
     COMMITTED.fetch_add(world.committed.len() as u64, Relaxed);
     LEADERS.fetch_add(world.leaders.len() as u64, Relaxed);
+    TURNS.fetch_add(world.turns, Relaxed);
     Ok(())
 }
 
 static COMMITTED: AtomicU64 = AtomicU64::new(0);
 static LEADERS: AtomicU64 = AtomicU64::new(0);
+static TURNS: AtomicU64 = AtomicU64::new(0);
 
 /// Plays one seed; a panic is a failure too.
 fn attempt(seed: u64, mutation: Option<Mutation>, trace: bool) -> Fail {
@@ -149,7 +153,8 @@ fn main() -> ExitCode {
     }
     let (committed, leaders) = (COMMITTED.load(Relaxed), LEADERS.load(Relaxed));
     println!(
-        "{seeds} seeds, {committed} transactions, {leaders} reigns, {} failures",
+        "{seeds} seeds, {committed} transactions, {leaders} reigns, {} of them taken over, {} failures",
+        TURNS.load(Relaxed),
         failures.len()
     );
     let mut good = failures.is_empty();

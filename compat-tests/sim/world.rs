@@ -93,6 +93,10 @@ pub struct World {
     pub clients: Vec<Client>,
     pub trace: bool,
     pub mutation: Option<Mutation>,
+    /// Counter at which epochs open.
+    pub opening: u32,
+    /// Roles that leaders took over without an election.
+    pub turns: u64,
     // What must hold.
     pub bytes: BTreeMap<Zxid, Arc<[u8]>>,
     pub committed: BTreeMap<Zxid, Arc<[u8]>>,
@@ -127,6 +131,8 @@ impl World {
             clients: Vec::new(),
             trace,
             mutation,
+            opening: Self::opening_counter(seed),
+            turns: 0,
             bytes: BTreeMap::new(),
             committed: BTreeMap::new(),
             leaders: BTreeMap::new(),
@@ -272,6 +278,7 @@ impl World {
                 session_timeout_ms: (1000, 10_000),
                 snap_count: 40,
                 seed: me as u64,
+                initial_counter: self.opening,
                 ..ServerOptions::default()
             },
             tick_ms: 500,
@@ -530,6 +537,9 @@ impl World {
                     self.push(i, true, Msg::Snapshot(zxid, Box::new(job)), 1500);
                 }
             }
+            Effect::Retire => self.process(sid).listening = false,
+            Effect::Turn(learner) => self.turned(sid, learner)?,
+            Effect::HandoverDone(..) => {}
             Effect::Serve(serving) => self.serve(sid, serving)?,
             Effect::StopServing => {
                 let p = self.process(sid);
@@ -556,7 +566,7 @@ impl World {
         if !serving.learner {
             let epoch = serving.tree.applied().epoch();
             let first = *self.leaders.entry(epoch).or_insert(sid);
-            if first != sid || serving.tree.applied().counter() != 0 {
+            if first != sid || serving.tree.applied().counter() != self.opening {
                 return Err(format!("{sid} leads {epoch:?}, as {first} did"));
             }
         }
@@ -826,6 +836,9 @@ impl World {
         self.later(ms, Event::Fault);
         let all: Vec<i64> = self.nodes.keys().copied().collect();
         let (a, b) = (*self.rng.pick(&all), *self.rng.pick(&all));
+        if self.rng.chance(20) {
+            self.hand_over()?;
+        }
         match self.rng.below(16) {
             0..=3 => self.crash(a),
             4 => all.into_iter().try_for_each(|s| self.crash(s)),

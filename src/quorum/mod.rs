@@ -11,6 +11,7 @@ mod leading;
 mod learning;
 mod options;
 mod peer;
+mod turn;
 
 pub use data::Data;
 pub use event::{DiskOp, Effect, Effects, Input, Serving};

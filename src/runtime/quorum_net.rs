@@ -111,6 +111,7 @@ impl QuorumNet {
                 self.accepting.drain(..).for_each(|t| t.abort());
                 self.learners.lock().clear();
             }
+            Effect::Retire => self.accepting.drain(..).for_each(|t| t.abort()),
             Effect::ConnectLeader(link, sid) => self.connect(link, sid),
             Effect::DropLeader(_) => {
                 if let Some(task) = self.connecting.take() {
@@ -124,7 +125,11 @@ impl QuorumNet {
                 tracing::warn!(target: "o.a.z.s.q.LearnerHandler", "closing a learner's link: {why}");
                 self.learners.lock().remove(&link);
             }
-            Effect::Serve(_) | Effect::StopServing | Effect::Exit(..) => {}
+            Effect::Serve(_)
+            | Effect::Turn(_)
+            | Effect::HandoverDone(..)
+            | Effect::StopServing
+            | Effect::Exit(..) => {}
         }
         Ok(())
     }
@@ -145,6 +150,8 @@ impl QuorumNet {
     }
 
     fn listen(&mut self) -> io::Result<()> {
+        // Those of a reign that ended by a handover.
+        self.learners.lock().clear();
         let addresses = self.own().map(|s| s.addresses.clone()).unwrap_or_default();
         for address in addresses {
             let ip = match self.config.quorum.listen_on_all_ips {
