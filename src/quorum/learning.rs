@@ -65,7 +65,10 @@ impl Learning {
     }
 
     /// The reign is over: the server.
-    pub(super) fn into_server(self) -> Option<Server> {
+    pub(super) fn into_server(mut self, out: &mut Effects) -> Option<Server> {
+        let log = std::mem::take(&mut self.effects.log);
+        out.disk.extend(log.into_iter().map(DiskOp::Log));
+        take_common(&mut self.effects, out);
         self.server
     }
 

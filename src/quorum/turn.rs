@@ -59,7 +59,7 @@ impl Peer {
             Phase::Leading(role) => (role.into_server(out), None, false),
             Phase::Learning(role) => {
                 let (link, observes) = (role.link, role.observes());
-                (role.into_server(), Some(link), observes)
+                (role.into_server(out), Some(link), observes)
             }
             other => {
                 self.phase = other;
