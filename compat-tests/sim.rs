@@ -18,6 +18,8 @@ mod disk;
 mod event;
 #[path = "sim/faults.rs"]
 mod faults;
+#[path = "sim/handover.rs"]
+mod handover;
 #[path = "sim/io.rs"]
 mod io;
 #[path = "sim/link.rs"]
@@ -77,11 +79,13 @@ fn play(seed: u64, mutation: Option<Mutation>, trace: bool) -> Fail {
     }
     COMMITTED.fetch_add(world.committed.len() as u64, Relaxed);
     LEADERS.fetch_add(world.leaders.len() as u64, Relaxed);
+    TURNS.fetch_add(world.turns, Relaxed);
     Ok(())
 }
 
 static COMMITTED: AtomicU64 = AtomicU64::new(0);
 static LEADERS: AtomicU64 = AtomicU64::new(0);
+static TURNS: AtomicU64 = AtomicU64::new(0);
 
 /// Plays one seed; a panic is a failure too.
 fn attempt(seed: u64, mutation: Option<Mutation>, trace: bool) -> Fail {
@@ -146,7 +150,8 @@ fn main() -> ExitCode {
     }
     let (committed, leaders) = (COMMITTED.load(Relaxed), LEADERS.load(Relaxed));
     println!(
-        "{seeds} seeds, {committed} transactions, {leaders} reigns, {} failures",
+        "{seeds} seeds, {committed} transactions, {leaders} reigns, {} of them taken over, {} failures",
+        TURNS.load(Relaxed),
         failures.len()
     );
     let mut good = failures.is_empty();

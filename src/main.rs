@@ -95,8 +95,41 @@ fn server(args: &ServerArgs) -> i32 {
 fn other(name: &str, rest: Vec<String>) -> i32 {
     match name {
         "bench" => zabra::bench::run(rest),
+        "handover" => handover(&rest),
         _ => {
             eprintln!("unknown command {name}\n{HELP}");
+            2
+        }
+    }
+}
+
+/// Leadership goes from the running server over this data to another one.
+fn handover(words: &[String]) -> i32 {
+    let (to, place) = match words {
+        [place] => (None, place),
+        [option, sid, place] | [place, option, sid] if option == "--to" => {
+            let Ok(sid) = sid.parse() else {
+                eprintln!("{sid} is no server id");
+                return 2;
+            };
+            (Some(sid), place)
+        }
+        _ => {
+            eprintln!("{HELP}");
+            return 2;
+        }
+    };
+    if Path::new(place).is_dir() {
+        return zabra::runtime::handover(Path::new(place), to);
+    }
+    let args = ServerArgs {
+        words: vec![place.clone()],
+        ..ServerArgs::default()
+    };
+    match Config::load(&args, &|_| None, &System) {
+        Ok(config) => zabra::runtime::handover(&config.storage.data_dir, to),
+        Err(e) => {
+            eprintln!("{e}");
             2
         }
     }

@@ -17,6 +17,9 @@ impl World {
         self.later(ms, Event::Fault);
         let all: Vec<i64> = self.nodes.keys().copied().collect();
         let (a, b) = (*self.rng.pick(&all), *self.rng.pick(&all));
+        if self.rng.chance(20) {
+            self.hand_over()?;
+        }
         match self.rng.below(16) {
             0..=3 => self.crash(a),
             4 => all.into_iter().try_for_each(|s| self.crash(s)),

@@ -164,6 +164,9 @@ impl World {
                     self.push(i, true, Msg::Snapshot(zxid, Box::new(job)), 1500);
                 }
             }
+            Effect::Retire => self.process(sid).listening = false,
+            Effect::Turn(learner) => self.turned(sid, learner)?,
+            Effect::HandoverDone(..) => {}
             Effect::Serve(serving) => self.serve(sid, serving)?,
             Effect::StopServing => {
                 let p = self.process(sid);
@@ -182,7 +185,7 @@ impl World {
         if !serving.learner {
             let epoch = serving.tree.applied().epoch();
             let first = *self.leaders.entry(epoch).or_insert(sid);
-            if first != sid || serving.tree.applied().counter() != 0 {
+            if first != sid || serving.tree.applied().counter() != self.opening {
                 return Err(format!("{sid} leads {epoch:?}, as {first} did"));
             }
         }

@@ -41,6 +41,10 @@ pub struct World {
     pub clients: Vec<Client>,
     pub trace: bool,
     pub mutation: Option<Mutation>,
+    /// Counter at which epochs open.
+    pub opening: u32,
+    /// Roles that leaders took over without an election.
+    pub turns: u64,
     // What must hold.
     pub bytes: BTreeMap<Zxid, Arc<[u8]>>,
     pub committed: BTreeMap<Zxid, Arc<[u8]>>,
@@ -75,6 +79,8 @@ impl World {
             clients: Vec::new(),
             trace,
             mutation,
+            opening: Self::opening_counter(seed),
+            turns: 0,
             bytes: BTreeMap::new(),
             committed: BTreeMap::new(),
             leaders: BTreeMap::new(),
@@ -207,6 +213,7 @@ impl World {
                 session_timeout_ms: (1000, 10_000),
                 snap_count: 40,
                 seed: me as u64,
+                initial_counter: self.opening,
                 ..ServerOptions::default()
             },
             tick_ms: 500,

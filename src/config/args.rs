@@ -25,12 +25,13 @@ pub struct ServerArgs {
 }
 
 /// Subcommands besides `server`; `main` runs them.
-pub const SUBCOMMANDS: &[&str] = &["bench"];
+pub const SUBCOMMANDS: &[&str] = &["bench", "handover"];
 
 /// Text of `--help`.
 pub const HELP: &str = "\
 Usage: zabra [server] [-Dname=value ...] [zoo.cfg]
        zabra [server] [-Dname=value ...] <port> <dataDir> [tickTime [maxClientCnxns]]
+       zabra handover [--to SID] <zoo.cfg or dataDir of the leader>
        zabra bench [options]
        zabra --version | --help
 

@@ -411,6 +411,8 @@ pub struct Quorum {
     pub observer_master_size_limit: u32,
     /// `forceSnapshotSync`.
     pub force_snapshot_sync: bool,
+    /// `linearizableSync`.
+    pub linearizable_sync: bool,
     /// `multiAddress.enabled`.
     pub multi_address_enabled: bool,
     /// `multiAddress.reachabilityCheckEnabled`.

@@ -485,6 +485,7 @@ pub(super) fn quorum(reader: &mut Reader<'_>, file: &StaticFile, members: &Membe
         observer_election_delay_ms: reader.count("zookeeper.observer.election.DelayMs"),
         observer_master_size_limit: reader.count("zookeeper.observerMaster.sizeLimit"),
         force_snapshot_sync: reader.flag("zookeeper.forceSnapshotSync"),
+        linearizable_sync: reader.flag("zookeeper.linearizableSync"),
         ssl: file.bool("sslQuorum"),
         port_unification: file.bool("portUnification"),
         ssl_reload_cert_files: file.bool("sslQuorumReloadCertFiles"),

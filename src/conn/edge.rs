@@ -91,8 +91,9 @@ pub struct Edge {
     pub connect_throttle: Option<Mutex<BlueThrottle>>,
     /// False while clients are not served.
     pub serving: AtomicBool,
-    /// Another server leads: a sync goes through it, like a write.
-    pub learner: bool,
+    /// A sync goes to the sequencer, like a write: another server leads, or a quorum must confirm
+    /// that this one does.
+    pub ordered_syncs: AtomicBool,
     /// Auth packets and SASL exchanges that were refused.
     pub auth_failed: AtomicUsize,
 }

@@ -254,7 +254,7 @@ impl Protocol {
         };
         let op = OpCode::of(header.op);
         let class = match op {
-            Some(OpCode::Sync) if self.edge.learner => Class::Write,
+            Some(OpCode::Sync) if self.edge.ordered_syncs.load(Relaxed) => Class::Write,
             op => op.map_or(Class::Internal, OpCode::class),
         };
         let must_wait = match class {

@@ -157,7 +157,7 @@ pub enum Forward {
         /// Operation.
         op: OpCode,
         /// Request record.
-        body: Box<[u8]>,
+        body: Arc<[u8]>,
         /// Identities of the client.
         ids: Arc<[Id]>,
     },
@@ -214,6 +214,10 @@ pub struct ServerOptions {
     pub reap_never_used_ms: i64,
     /// Throttle of requests.
     pub throttle: RequestThrottle,
+    /// Counter at which a leader's epoch opens; 0 but in tests (`testingonly.initialZxid`).
+    pub initial_counter: u32,
+    /// A sync is answered only when a quorum has confirmed the leader meanwhile.
+    pub linearizable_sync: bool,
     /// Seed of the roll distances.
     pub seed: u64,
     /// Who may do what.
@@ -247,6 +251,8 @@ impl Default for ServerOptions {
                 throttled_op_wait_ms: None,
                 shutdown_timeout_ms: 10_000,
             },
+            initial_counter: 0,
+            linearizable_sync: false,
             seed: 1,
             authorizer: Arc::default(),
         }

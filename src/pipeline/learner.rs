@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::base::SessionId;
 use crate::base::hash::Map;
+use crate::base::{Id, SessionId};
 use crate::jute::{Input as Bytes, Output};
 use crate::proto::OpCode;
 use crate::proto::txn::{Entry, Txn};
@@ -15,28 +15,42 @@ use super::event::{Effects, Forward, Now, Request};
 use super::reply::frame;
 use super::server::Server;
 
-/// A client's write on its way through the leader.
+/// A client's request on its way to the leader and back, kept so that it can be sent to another one.
 #[derive(Debug)]
-struct Local {
-    xid: i32,
+pub(super) struct Local {
+    /// Its place among all: they are sent again in this order.
+    seq: u64,
+    pub(super) session: SessionId,
+    pub(super) xid: i32,
     op: OpCode,
-    origin: Option<Arc<Inbox>>,
+    pub(super) body: Arc<[u8]>,
+    pub(super) ids: Arc<[Id]>,
+    pub(super) origin: Option<Arc<Inbox>>,
+    pub(super) received_ms: i64,
 }
 
-/// A sync on its way to the leader and back.
-#[derive(Debug)]
-struct Sync {
-    xid: i32,
-    path: Option<String>,
-    origin: Option<Arc<Inbox>>,
+impl Local {
+    fn forward(&self) -> Forward {
+        Forward::Request {
+            session: self.session,
+            xid: self.xid,
+            op: self.op,
+            body: self.body.clone(),
+            ids: self.ids.clone(),
+        }
+    }
 }
+
+/// A client that wants to resume a session: its session, its connection, the timeout it gets, ms.
+pub(super) type Resuming = (SessionId, Arc<Inbox>, i32);
 
 /// What a learner has asked and not heard of.
 #[derive(Debug, Default)]
 pub(super) struct Upstream {
+    seq: u64,
     writes: Map<SessionId, VecDeque<Local>>,
     count: usize,
-    syncs: VecDeque<Sync>,
+    syncs: VecDeque<Local>,
     resuming: Map<SessionId, VecDeque<(Arc<Inbox>, i32)>>,
 }
 
@@ -60,9 +74,27 @@ impl Upstream {
         first
     }
 
-    fn wrote(&mut self, session: SessionId, local: Local) {
-        self.count += 1;
-        self.writes.entry(session).or_default().push_back(local);
+    fn put(&mut self, request: Request) -> Forward {
+        self.seq += 1;
+        let local = Local {
+            seq: self.seq,
+            session: request.session,
+            xid: request.xid,
+            op: request.op,
+            body: request.body.into(),
+            ids: request.ids,
+            origin: request.origin,
+            received_ms: request.received_ms,
+        };
+        let forward = local.forward();
+        if local.op == OpCode::Sync {
+            self.syncs.push_back(local);
+        } else {
+            self.count += 1;
+            let queue = self.writes.entry(local.session).or_default();
+            queue.push_back(local);
+        }
+        forward
     }
 
     /// The write that a decided transaction answers: the oldest of its session, if it has its xid.
@@ -79,34 +111,46 @@ impl Upstream {
         self.count -= usize::from(local.is_some());
         local
     }
+
+    /// Everything unanswered once more, in the order in which it came.
+    pub(super) fn again(&self, out: &mut Vec<Forward>) {
+        let mut all: Vec<_> = self.writes.values().flatten().chain(&self.syncs).collect();
+        all.sort_unstable_by_key(|l| l.seq);
+        out.extend(all.into_iter().map(Local::forward));
+        let mut resuming: Vec<_> = self.resuming.iter().collect();
+        resuming.sort_unstable_by_key(|(session, _)| **session);
+        for (session, waiting) in resuming {
+            let ask = |(_, timeout): &(_, i32)| Forward::Revalidate(*session, *timeout);
+            out.extend(waiting.iter().map(ask));
+        }
+    }
+
+    /// Everything unanswered, in the order in which it came, and who wants to resume.
+    pub(super) fn take_all(&mut self) -> (Vec<(OpCode, Local)>, Vec<Resuming>) {
+        let all = std::mem::take(self);
+        self.seq = all.seq;
+        let writes = all.writes.into_values().flatten();
+        let mut requests: Vec<_> = writes.chain(all.syncs).map(|l| (l.op, l)).collect();
+        requests.sort_unstable_by_key(|(_, l)| l.seq);
+        let mut resuming: Vec<Resuming> = Vec::new();
+        for (session, waiting) in all.resuming {
+            resuming.extend(
+                waiting
+                    .into_iter()
+                    .map(|(i, timeout)| (session, i, timeout)),
+            );
+        }
+        // Stable: two of one session stay in order.
+        resuming.sort_by_key(|(session, ..)| *session);
+        (requests, resuming)
+    }
 }
 
 impl Server {
     /// Hands a client's request to the leader.
     pub(super) fn forward(&mut self, request: Request, out: &mut Effects) {
-        if request.op == OpCode::Sync {
-            let mut body = Bytes::with_limit(&request.body, self.options.value_max);
-            let path = body.string().ok().flatten().map(|p| p.into_owned());
-            self.upstream.syncs.push_back(Sync {
-                xid: request.xid,
-                path,
-                origin: request.origin,
-            });
-        } else {
-            let local = Local {
-                xid: request.xid,
-                op: request.op,
-                origin: request.origin,
-            };
-            self.upstream.wrote(request.session, local);
-        }
-        out.forward.push(Forward::Request {
-            session: request.session,
-            xid: request.xid,
-            op: request.op,
-            body: request.body,
-            ids: request.ids,
-        });
+        let forward = self.upstream.put(request);
+        out.forward.push(forward);
     }
 
     /// The leader decided a transaction and our log has it.
@@ -133,9 +177,11 @@ impl Server {
         };
         let zxid = self.tree.applied();
         if let Some(inbox) = &sync.origin {
+            let mut body = Bytes::with_limit(&sync.body, self.options.value_max);
+            let path = body.string().ok().flatten();
             let mut reply = Vec::new();
             frame(&mut reply, sync.xid, zxid, 0, |out| {
-                out.string(sync.path.as_deref());
+                out.string(path.as_deref());
             });
             self.push(inbox, Item::Reply(zxid, reply), out);
         }

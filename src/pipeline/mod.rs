@@ -19,6 +19,7 @@ mod roll;
 mod server;
 mod snap_stream;
 mod throttle;
+mod turn;
 
 pub use event::{
     ConnectRequest, Effects, Forward, Input, LogOp, Now, Owner, Request, Role, ServerOptions,

@@ -1,6 +1,6 @@
 //! The server as one state machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -63,7 +63,9 @@ pub struct Server {
     /// What is under way to a leader; empty unless this server learns.
     pub(super) upstream: Upstream,
     pub(super) throttler: Throttler,
-    reaper: Reaper,
+    /// New requests while a leader prepares none.
+    pub(super) held: Option<VecDeque<Request>>,
+    pub(super) reaper: Reaper,
     roll: RollClock,
     snapshot_running: bool,
     last_snapshot: Option<Arc<AtomicBool>>,
@@ -91,6 +93,7 @@ impl Server {
             opening: Set::default(),
             next_session: first_session_id(options.server_id, now.mono_ms),
             throttler: Throttler::new(options.throttle.clone(), sessions.clone()),
+            held: None,
             reaper: Reaper::new(&options, now),
             roll: RollClock::new(options.snap_count, options.snap_size, options.seed),
             snapshot_running: false,
@@ -152,7 +155,9 @@ impl Server {
     /// Numbers for the commands that show them.
     pub fn counters(&self) -> ServerCounters {
         ServerCounters {
-            outstanding: self.zab.len() + self.upstream.len(),
+            outstanding: self.zab.len()
+                + self.upstream.len()
+                + self.held.as_ref().map_or(0, VecDeque::len),
             changes: self.prep.outstanding.len(),
         }
     }
@@ -190,15 +195,24 @@ impl Server {
     }
 
     /// Prepares a request and proposes its transaction.
-    fn prepare(&mut self, request: Request, now: Now, out: &mut Effects) {
+    pub(super) fn prepare(&mut self, request: Request, now: Now, out: &mut Effects) {
+        if let Some(held) = &mut self.held {
+            return held.push_back(request);
+        }
+        if request.op == OpCode::Sync {
+            return self.sync_here(request, out);
+        }
         self.track_forwarded(&request, now);
         // A leader never uses the last counter of its epoch: the next leader begins a new one.
         let alone = self.options.role == Role::Alone;
         let next = self.zab.next_zxid();
         let Some(zxid) = next.filter(|z| alone || z.counter() != u32::MAX) else {
+            if alone {
+                return self.refuse(request, Code::RuntimeInconsistency);
+            }
             out.exhausted = true;
-            self.refuse(request, Code::RuntimeInconsistency);
-            return;
+            self.hold();
+            return self.prepare(request, now, out);
         };
         match self.prep.prepare(&request, zxid, now) {
             Ok(bytes) => self.propose(zxid, bytes, request, now, out),

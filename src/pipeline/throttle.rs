@@ -62,6 +62,14 @@ impl Throttler {
         self.waiting.push_back((request, now));
     }
 
+    /// Those that wait, in order.
+    pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = Request> {
+        self.stalled_until = None;
+        std::mem::take(&mut self.waiting)
+            .into_iter()
+            .map(|(r, _)| r)
+    }
+
     /// A request that entered is answered.
     pub(super) fn finished(&mut self) {
         self.in_process = self.in_process.saturating_sub(1);

@@ -52,6 +52,9 @@ pub enum Input {
     LogRead(LinkId, Option<Vec<Logged>>),
     /// A background snapshot has ended.
     SnapshotDone,
+    /// An operator wants leadership handed over, to this server or to whoever is best; the number
+    /// comes back with the answer.
+    HandOver(u64, Option<ServerId>),
     /// Time passed.
     Tick,
 }
@@ -122,6 +125,8 @@ pub enum Effect {
     ListenObservers(u16),
     /// Take none, and close the links of those that are there.
     StopListening,
+    /// Take none; those that are there end their links themselves.
+    Retire,
     /// Connect to this server's quorum port; the link gets this id.
     ConnectLeader(LinkId, ServerId),
     /// As observer: wait so many ms, then try a few times to connect to this server, on this port
@@ -146,6 +151,10 @@ pub enum Effect {
     Close(LinkId, &'static str),
     /// Take clients.
     Serve(Serving),
+    /// The instance that serves is another role now: true for a learner's. Its clients stay.
+    Turn(bool),
+    /// The answer to [`Input::HandOver`]: who leads now, or why nothing changed.
+    HandoverDone(u64, Result<ServerId, String>),
     /// Take none, and close their connections. Done before the next input.
     StopServing,
     /// End the process.

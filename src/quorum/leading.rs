@@ -6,10 +6,12 @@ use super::data::Data;
 use super::event::{DiskOp, Effect, Effects, Input};
 use super::peer::{Ended, Peer, take_common};
 use crate::base::{Epoch, ServerId, Zxid};
-use crate::pipeline::{self, LogOp, Now, Owner, Server, SnapshotJob};
+use crate::pipeline::{self, Forward, LogOp, Now, Owner, Server, SnapshotJob};
 use crate::proto::OpCode;
 use crate::zab::Logged;
-use crate::zab::leader::{ForwardedRequest, Leader, LeaderEffect, LeaderOptions, LearnerKind};
+use crate::zab::leader::{
+    ForwardedRequest, Leader, LeaderEffect, LeaderOptions, LearnerKind, Phase,
+};
 
 /// How many learners a leader has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,11 +36,21 @@ pub(super) struct Leading {
     /// There once a quorum follows.
     pub(super) server: Option<Server>,
     ready: Option<Epoch>,
+    /// Who leads next: the reign is over.
+    next: Option<ServerId>,
+    /// Why a handover was given up.
+    given_up: Option<&'static str>,
     effects: pipeline::Effects,
 }
 
 impl Leading {
     pub(super) fn new(peer: &Peer, now: Now, out: &mut Effects) -> Self {
+        out.net.push(Effect::Listen);
+        Self::over(peer, None, now)
+    }
+
+    /// Learners are taken already; with the server of the role before, if it served.
+    pub(super) fn over(peer: &Peer, server: Option<Server>, now: Now) -> Self {
         let config = peer.options.members.text();
         let options = LeaderOptions {
             tick_ms: peer.options.tick_ms,
@@ -47,8 +59,8 @@ impl Leading {
             config: Arc::from(config.as_bytes()),
             config_version: peer.options.members.committed().version,
             force_snapshot: peer.options.force_snapshot,
+            initial_counter: peer.options.server.initial_counter,
         };
-        out.net.push(Effect::Listen);
         Self {
             leader: Leader::new(
                 peer.options.me,
@@ -58,8 +70,10 @@ impl Leading {
                 peer.data.recent.clone(),
                 now.mono_ms,
             ),
-            server: None,
+            server,
             ready: None,
+            next: None,
+            given_up: None,
             effects: pipeline::Effects::default(),
         }
     }
@@ -75,6 +89,38 @@ impl Leading {
     /// The epoch whose quorum has just come together.
     pub(super) fn take_ready(&mut self) -> Option<Epoch> {
         self.ready.take()
+    }
+
+    /// True while it takes clients' writes.
+    pub(super) fn serves(&self) -> bool {
+        self.server.is_some() && self.leader.phase() == Phase::Active
+    }
+
+    pub(super) fn take_given_up(&mut self) -> Option<&'static str> {
+        self.given_up.take()
+    }
+
+    /// Begins a handover.
+    pub(super) fn hand_over(&mut self, now: Now, to: Option<ServerId>) -> Result<ServerId, String> {
+        self.leader
+            .hand_over(now.mono_ms, to)
+            .map_err(str::to_owned)
+    }
+
+    /// The reign is over: the server, which waits for the next leader from now on.
+    pub(super) fn into_server(mut self, out: &mut Effects) -> Option<Server> {
+        if let Some(server) = &mut self.server {
+            server.resign(&mut self.effects);
+            take_common(&mut self.effects, out);
+        }
+        self.server
+    }
+
+    /// The server that was taken over leads now.
+    pub(super) fn lead(&mut self, opening: Zxid, now: Now) {
+        if let Some(server) = &mut self.server {
+            server.lead(opening, now, &mut self.effects);
+        }
     }
 
     /// What was decided or proposed, and is not applied: it is in our log.
@@ -158,17 +204,38 @@ impl Leading {
         loop {
             self.take_log(now, out);
             take_common(&mut self.effects, out);
-            if self.effects.exhausted {
+            self.take_forwards();
+            if std::mem::take(&mut self.effects.exhausted)
+                && let Err(why) = self.leader.renew(now.mono_ms)
+            {
+                tracing::info!(target: "o.a.z.s.q.Leader", "The epoch has no zxid left: {why}");
                 return Some(Ended::Left("the epoch has no zxid left"));
             }
             let effects = self.leader.take_effects();
             if effects.is_empty() {
-                return None;
+                return self.next.map(Ended::Moved);
             }
             for effect in effects {
                 if let Some(ended) = self.carry_out(data, now, effect, out) {
                     return Some(ended);
                 }
+            }
+        }
+    }
+
+    /// What our own clients want of the leader.
+    fn take_forwards(&mut self) {
+        for forward in self.effects.forward.drain(..) {
+            let sync = matches!(
+                forward,
+                Forward::Request {
+                    op: OpCode::Sync,
+                    ..
+                }
+            );
+            // Before it leads the server keeps them.
+            if sync && self.leader.phase() == Phase::Active {
+                self.leader.sync_here();
             }
         }
     }
@@ -211,9 +278,27 @@ impl Leading {
                 }
             }
             LeaderEffect::Revalidate(link, session, timeout) => {
-                let server = self.server.as_ref();
+                let server = self.server.as_ref().filter(|_| self.serves());
                 let valid = server.is_some_and(|s| s.revalidate(link.0, session, timeout, now));
                 self.leader.revalidated(link, session, valid);
+            }
+            LeaderEffect::Synced => self.server_step(now, pipeline::Input::Synced),
+            LeaderEffect::Hold => {
+                if let Some(server) = &mut self.server {
+                    server.hold();
+                }
+            }
+            LeaderEffect::Resume(why) => {
+                self.given_up = Some(why);
+                if let Some(server) = &mut self.server {
+                    server.release(now, &mut self.effects);
+                }
+            }
+            LeaderEffect::HandedOver(to) => {
+                self.next = Some(to);
+                if to != self.leader.me() {
+                    out.net.push(Effect::Turn(true));
+                }
             }
             LeaderEffect::StepDown(why) => return Some(Ended::Left(why)),
         }
@@ -237,6 +322,11 @@ impl Leading {
     }
 
     fn request(&mut self, now: Now, request: ForwardedRequest) {
+        if !self.serves() {
+            return self
+                .leader
+                .refuse(request.link, "a REQUEST before there is a leader");
+        }
         let Some(op) = OpCode::of(request.op) else {
             // A learner lets only writes through; this one is none that we know.
             let why = "a REQUEST of an unknown type";

@@ -8,7 +8,7 @@ use crate::pipeline::{self, Forward, LogOp, Now, Server, SnapshotJob};
 use crate::proto::OpCode;
 use crate::proto::quorum::{LearnerRequest, QuorumPacket};
 use crate::zab::leader::{History, LearnerKind};
-use crate::zab::learner::{Learner, LearnerEffect, LearnerOptions};
+use crate::zab::learner::{self, Learner, LearnerEffect, LearnerOptions};
 use crate::zab::observer_master::ObserverMaster;
 use crate::zab::{LinkId, Logged};
 
@@ -70,6 +70,38 @@ impl Learning {
         }
     }
 
+    /// The same with the server of the role before, which must have its leader after `limit` ms.
+    pub(super) fn over(mut self, server: Option<Server>, limit: i64, now: Now) -> Self {
+        self.server = server;
+        self.connect_deadline_ms = now.mono_ms + limit;
+        self
+    }
+
+    /// The reign is over: the server.
+    pub(super) fn into_server(mut self, out: &mut Effects) -> Option<Server> {
+        let log = std::mem::take(&mut self.effects.log);
+        out.disk.extend(log.into_iter().map(DiskOp::Log));
+        take_common(&mut self.effects, out);
+        self.server
+    }
+
+    /// True while clients' writes go to the leader.
+    pub(super) fn serves(&self) -> bool {
+        self.server.is_some() && self.is_up_to_date()
+    }
+
+    fn is_up_to_date(&self) -> bool {
+        let phase = self.learner.as_ref().map(Learner::phase);
+        phase == Some(learner::Phase::Serving)
+    }
+
+    /// Everything unanswered goes to the leader that was reached.
+    pub(super) fn resend(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.resend(&mut self.effects);
+        }
+    }
+
     pub(super) fn observes(&self) -> bool {
         self.options.kind == LearnerKind::Observer
     }
@@ -125,6 +157,8 @@ impl Learning {
             Input::LeaderConnected(link) if link == self.link && self.learner.is_none() => {
                 self.learner = Some(Learner::new(self.options, self.history, ms));
             }
+            // Its last word was that another one leads.
+            Input::LeaderGone(link) if link == self.link && self.is_moving() => {}
             Input::LeaderGone(link) if link == self.link => {
                 return Some(Ended::Left("the leader is gone"));
             }
@@ -135,6 +169,9 @@ impl Learning {
                         return Some(ended);
                     }
                 }
+            }
+            Input::LeaderSnapshot(link, ..) if link == self.link && self.server.is_some() => {
+                return Some(Ended::Left("a snapshot under clients"));
             }
             Input::LeaderSnapshot(link, zxid, replacement) if link == self.link => {
                 *data = *replacement;
@@ -173,6 +210,10 @@ impl Learning {
         self.zab(|l| l.relay(packet));
     }
 
+    fn is_moving(&self) -> bool {
+        self.learner.as_ref().is_some_and(Learner::is_moving)
+    }
+
     fn zab(&mut self, f: impl FnOnce(&mut Learner)) {
         if let Some(learner) = &mut self.learner {
             f(learner);
@@ -202,9 +243,11 @@ impl Learning {
         }
     }
 
+    /// Before the leader is reached the server keeps them, and says them again.
     fn take_forwards(&mut self) {
-        let Some(learner) = &mut self.learner else {
-            return;
+        let serves = self.is_up_to_date();
+        let Some(learner) = self.learner.as_mut().filter(|_| serves) else {
+            return self.effects.forward.clear();
         };
         for forward in self.effects.forward.drain(..) {
             match forward {
@@ -248,6 +291,9 @@ impl Learning {
             LearnerEffect::Send(packet) => out.net.push(Effect::Send(self.link, packet)),
             LearnerEffect::AcceptEpoch(epoch) => out.disk.push(DiskOp::AcceptEpoch(epoch)),
             LearnerEffect::EnterEpoch(epoch) => out.disk.push(DiskOp::EnterEpoch(epoch)),
+            LearnerEffect::Truncate(_) if self.server.is_some() => {
+                return Some(Ended::Left("a cut under clients"));
+            }
             LearnerEffect::Truncate(zxid) => out.disk.push(DiskOp::Truncate(zxid)),
             LearnerEffect::SaveSnapshot => {
                 let job = SnapshotJob::new(data.tree.clone(), &data.sessions);
@@ -286,6 +332,7 @@ impl Learning {
                 }
             }
             LearnerEffect::Ping(zxid) => self.answer_ping(now, zxid),
+            LearnerEffect::Moved(to) => return Some(Ended::Moved(to)),
             LearnerEffect::StartOver => return Some(Ended::Again),
             LearnerEffect::Leave(why) => return Some(Ended::Left(why)),
             LearnerEffect::Fatal(code, why) => return Some(Ended::Fatal(code, why)),

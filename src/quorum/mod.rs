@@ -13,6 +13,7 @@ mod masters;
 mod observers;
 mod options;
 mod peer;
+mod turn;
 
 pub use data::Data;
 pub use event::{DiskOp, Effect, Effects, Input, Serving};

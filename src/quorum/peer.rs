@@ -56,6 +56,8 @@ pub struct Peer {
     pub(super) history: History,
     pub(super) data: Data,
     pub(super) phase: Phase,
+    /// Who waits for the end of a handover.
+    pub(super) asked: Option<u64>,
     next_link: u64,
     instance: u64,
     votes: Vec<election::Effect>,
@@ -77,6 +79,7 @@ impl Peer {
             history,
             data,
             phase: Phase::Starting,
+            asked: None,
             next_link: 1,
             instance: 0,
             votes: Vec::new(),
@@ -95,9 +98,9 @@ impl Peer {
     /// What it is doing.
     pub fn state(&self) -> PeerState {
         match &self.phase {
-            Phase::Leading(l) => PeerState::Leading(l.server.is_some()),
-            Phase::Learning(l) if l.observes() => PeerState::Observing(l.server.is_some()),
-            Phase::Learning(l) => PeerState::Following(l.server.is_some()),
+            Phase::Leading(l) => PeerState::Leading(l.serves()),
+            Phase::Learning(l) if l.observes() => PeerState::Observing(l.serves()),
+            Phase::Learning(l) => PeerState::Following(l.serves()),
             _ => PeerState::Looking,
         }
     }
@@ -132,6 +135,7 @@ impl Peer {
             Input::ElectionLinkLost(sid) => {
                 self.election.peer_lost(now.mono_ms, sid, &mut self.votes);
             }
+            Input::HandOver(ask, to) => self.hand_over(ask, to, now, out),
             Input::Flushed => self.left(now, out),
             Input::Reloaded(data) => self.reloaded(*data, now, out),
             Input::EpochAccepted(epoch) => {
@@ -158,7 +162,7 @@ impl Peer {
     }
 
     /// Gives an input to whatever role there is.
-    fn role(&mut self, now: Now, input: Input, out: &mut Effects) {
+    pub(super) fn role(&mut self, now: Now, input: Input, out: &mut Effects) {
         let ended = match &mut self.phase {
             Phase::Leading(role) => role.step(&mut self.data, now, input, out),
             Phase::Learning(role) => role.step(&mut self.data, now, input, out),
@@ -169,6 +173,7 @@ impl Peer {
             None => {}
             Some(Ended::Left(why)) => self.leave(why, out),
             Some(Ended::Again) => self.start_over(now, out),
+            Some(Ended::Moved(to)) => self.moved(to, now, out),
             Some(Ended::Fatal(code, why)) => {
                 self.phase = Phase::Ended;
                 out.net.push(Effect::StopServing);
@@ -179,6 +184,12 @@ impl Peer {
 
     /// What the roles did to what is durable, and whether one begins to serve.
     fn note_progress(&mut self, now: Now, out: &mut Effects) {
+        if let Phase::Leading(l) = &mut self.phase
+            && let Some(why) = l.take_given_up()
+        {
+            tracing::warn!(target: "o.a.z.s.q.Leader", "No handover: {why}");
+            self.handover_done(Err(why.to_owned()), out);
+        }
         let (ready, role) = match &mut self.phase {
             Phase::Leading(l) => (l.take_ready(), Role::Leader),
             Phase::Learning(l) => {
@@ -189,8 +200,11 @@ impl Peer {
             }
             _ => return,
         };
-        if let Some(epoch) = ready {
-            self.serve(epoch, role, now, out);
+        let serves = self.with_server(|_| ()).is_some();
+        match ready {
+            Some(epoch) if serves => self.resume(epoch, role, now, out),
+            Some(epoch) => self.serve(epoch, role, now, out),
+            None => {}
         }
     }
 
@@ -199,7 +213,8 @@ impl Peer {
         self.instance += 1;
         if role == Role::Leader {
             // As Apache's leader: it stands at the opening of its epoch.
-            self.data.tree.set_loaded(Zxid::of(epoch, 0));
+            let opening = Zxid::of(epoch, self.options.server.initial_counter);
+            self.data.tree.set_loaded(opening);
         }
         self.write_config(now);
         let sessions = Arc::new(SessionTracker::new(self.options.tick_ms));
@@ -259,6 +274,7 @@ impl Peer {
     fn leave(&mut self, why: &'static str, out: &mut Effects) {
         tracing::warn!(target: "o.a.z.s.q.QuorumPeer", "PeerState set to LOOKING: {why}");
         out.net.push(Effect::StopServing);
+        self.handover_done(Err(format!("an election follows: {why}")), out);
         let phase = std::mem::replace(&mut self.phase, Phase::Ended);
         let (unsaved, tail) = match phase {
             Phase::Leading(role) => {
@@ -425,7 +441,7 @@ impl Peer {
     }
 
     /// An id for a link to a leader; the runtime numbers the links that learners open.
-    fn new_link(&mut self) -> LinkId {
+    pub(super) fn new_link(&mut self) -> LinkId {
         self.next_link += 1;
         LinkId(self.next_link)
     }
@@ -468,6 +484,8 @@ pub(super) enum Ended {
     Left(&'static str),
     /// Connect to the leader again and take everything from it.
     Again,
+    /// The reign is over, and this server leads next.
+    Moved(ServerId),
     Fatal(i32, &'static str),
 }
 

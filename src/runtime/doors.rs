@@ -1,7 +1,7 @@
 //! What clients come in by, built anew for each role a server takes on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::Sender;
 use parking_lot::{Mutex, RwLock};
@@ -86,19 +86,37 @@ impl Doors {
             connect_throttle: BlueThrottle::new(&config.connection_throttle, now, self.seed)
                 .map(Mutex::new),
             serving: AtomicBool::new(false),
-            learner: matches!(mode, Mode::Follower | Mode::Observer),
+            ordered_syncs: AtomicBool::new(ordered_syncs(config, mode)),
             auth_failed: AtomicUsize::new(0),
         });
-        let (config, dirs, clock) = (config.clone(), self.dirs.clone(), self.clock.clone());
+        self.show(&edge, mode);
+        edge
+    }
+
+    /// The edge belongs to another role from now on.
+    pub(super) fn turn(&self, edge: &Arc<Edge>, mode: Mode) {
+        let ordered = ordered_syncs(&self.config, mode);
+        edge.ordered_syncs.store(ordered, Ordering::SeqCst);
+        self.show(edge, mode);
+    }
+
+    fn show(&self, edge: &Arc<Edge>, mode: Mode) {
         let view = View::new(
             edge.clone(),
-            config,
-            dirs,
-            clock,
+            self.config.clone(),
+            self.dirs.clone(),
+            self.clock.clone(),
             mode,
             self.learners.clone(),
         );
         *self.view.write() = Some(Arc::new(view));
-        edge
+    }
+}
+
+fn ordered_syncs(config: &Config, mode: Mode) -> bool {
+    match mode {
+        Mode::Follower | Mode::Observer => true,
+        Mode::Leader => config.quorum.linearizable_sync,
+        Mode::Standalone | Mode::ReadOnly => false,
     }
 }

@@ -19,6 +19,7 @@ use crate::zab::election::{ElectionOptions, Members};
 use crate::zab::leader::History;
 
 use super::clock::SystemClock;
+use super::control::{self, Waiting};
 use super::doors::Doors;
 use super::quorum_disk::{self, QuorumDisk};
 use super::quorum_net::QuorumNet;
@@ -104,6 +105,10 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
             .map_err(|e| failed("Election", &e, e.exit_code()))?,
         None => return Err(ExitCode::UnexpectedError),
     };
+    let waiting = Waiting::default();
+    if let Err(e) = control::start(&config.storage.data_dir, inputs.clone(), waiting.clone()) {
+        tracing::warn!(target: "o.a.z.s.q.QuorumPeer", "no commands can be given: {e}");
+    }
     let (snapshots, jobs) = bounded(1);
     let (snap_done, snap_inputs) = unbounded();
     let snap = SnapThread {
@@ -132,6 +137,7 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
         instance: 0,
         snap_inputs,
         snapshots,
+        waiting,
         clock: clock.clone(),
         stop: stop_queue,
     };
@@ -230,6 +236,7 @@ struct Member {
     instance: u64,
     snap_inputs: Receiver<pipeline::Input>,
     snapshots: Sender<SnapshotJob>,
+    waiting: Waiting,
     clock: Arc<SystemClock>,
     stop: Receiver<()>,
 }
@@ -317,6 +324,8 @@ impl Member {
         for effect in std::mem::take(&mut effects.net) {
             match effect {
                 Effect::Serve(serving) => self.serve(&serving),
+                Effect::Turn(_) => self.turn(),
+                Effect::HandoverDone(ask, done) => self.waiting.done(ask, done),
                 Effect::StopServing => self.stop_serving(),
                 Effect::Exit(code, why) => {
                     let code = match code {
@@ -384,6 +393,23 @@ impl Member {
             target: "o.a.z.s.q.QuorumPeer",
             "Peer state changed: {}, zxid {}", mode.name(), serving.tree.applied()
         );
+    }
+
+    /// The role under the clients is another one.
+    fn turn(&mut self) {
+        let (edge, mode) = (self.edge.get(), mode(self.peer.state()));
+        let leads = self.peer.state() == PeerState::Leading(true);
+        edge.serving
+            .store(!leads || self.leader_serves(), Ordering::Release);
+        self.doors.turn(&edge, mode);
+        tracing::info!(
+            target: "o.a.z.s.q.QuorumPeer",
+            "Peer state changed: {}, zxid {}", mode.name(), edge.tree.applied()
+        );
+    }
+
+    fn leader_serves(&self) -> bool {
+        self.doors.config.quorum.leader_serves
     }
 
     /// Nobody sees the tree from now on: connections look at the flag behind each read.

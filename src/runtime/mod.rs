@@ -1,6 +1,7 @@
 //! L5: drives the real world: threads, sockets, files, clocks, signals.
 
 mod clock;
+mod control;
 mod database;
 mod doors;
 mod ensemble;
@@ -17,6 +18,7 @@ mod start;
 mod view;
 mod words;
 
+pub use control::handover;
 pub use database::Database;
 pub use start::run;
 pub use view::VERSION;

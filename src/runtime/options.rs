@@ -53,6 +53,11 @@ pub(super) fn server(c: &Config, authorizer: Arc<Authorizer>, seed: u64) -> Serv
         reap_per_minute: c.features.container_max_per_minute,
         reap_never_used_ms: c.features.container_max_never_used_ms.map_or(0, ms),
         throttle: c.request_throttle.clone(),
+        initial_counter: c
+            .property("zookeeper.testingonly.initialZxid")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0),
+        linearizable_sync: c.quorum.linearizable_sync,
         seed,
         authorizer,
     }

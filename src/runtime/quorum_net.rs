@@ -115,12 +115,17 @@ impl QuorumNet {
         match effect {
             Effect::Notify(to, n) => self.mesh.send(to, n.encode()),
             Effect::ConnectAll => self.mesh.connect_all(),
-            Effect::Listen => self.listen(|a| a.quorum_port)?,
+            Effect::Listen => {
+                // Those of a reign that ended by a handover.
+                self.learners.lock().clear();
+                self.listen(|a| a.quorum_port)?;
+            }
             Effect::ListenObservers(port) => self.listen_observers(port),
             Effect::StopListening => {
                 self.accepting.drain(..).for_each(|t| t.abort());
                 self.learners.lock().clear();
             }
+            Effect::Retire => self.accepting.drain(..).for_each(|t| t.abort()),
             Effect::ConnectLeader(link, sid) => {
                 self.connect(link, self.targets(sid, None), 0, None);
             }
@@ -142,7 +147,11 @@ impl QuorumNet {
                 tracing::warn!(target: "o.a.z.s.q.LearnerHandler", "closing a learner's link: {why}");
                 self.learners.lock().remove(&link);
             }
-            Effect::Serve(_) | Effect::StopServing | Effect::Exit(..) => {}
+            Effect::Serve(_)
+            | Effect::Turn(_)
+            | Effect::HandoverDone(..)
+            | Effect::StopServing
+            | Effect::Exit(..) => {}
         }
         Ok(())
     }

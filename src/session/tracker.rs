@@ -112,6 +112,26 @@ impl SessionTracker {
         session
     }
 
+    /// Another reign begins: every session lives, has its whole time from `now` on, and its client is
+    /// where `owner` says.
+    pub fn restart(&self, now: i64, owner: impl Fn(SessionId) -> Option<u64>) {
+        let all: Vec<_> = self.sessions.iter().map(|s| s.value().clone()).collect();
+        for session in all {
+            session.closing.store(false, Ordering::Release);
+            session.touch(now);
+            let number = owner(session.id).unwrap_or(0);
+            session.owner.store(number, Ordering::Relaxed);
+            self.file(&session);
+        }
+    }
+
+    /// The ends that were on their way are not any more.
+    pub fn reopen(&self) {
+        for session in &self.sessions {
+            session.closing.store(false, Ordering::Release);
+        }
+    }
+
     fn file(&self, session: &Session) {
         let deadline = session.deadline(self.tick);
         if session.filed.swap(deadline, Ordering::Relaxed) != deadline {
@@ -239,6 +259,22 @@ mod tests {
         t.track(SessionId(1), 30_000, 0);
         t.track(SessionId(1), 2000, 500);
         assert_eq!(t.expire(3000), [SessionId(1)]);
+    }
+
+    #[test]
+    fn a_new_reign_gives_everybody_time() {
+        let t = SessionTracker::new(1000);
+        for (id, owner) in [(1, 7), (2, 8)] {
+            t.track(SessionId(id), 2000, 0).set_owner(owner);
+        }
+        assert_eq!(t.expire(3000), [SessionId(1), SessionId(2)]);
+        t.restart(3100, |s| (s == SessionId(2)).then_some(1));
+        let owner = |id| t.get(SessionId(id)).and_then(|s| s.owner());
+        assert_eq!((owner(1), owner(2)), (None, Some(1)));
+        assert!(t.expire(5999).is_empty());
+        assert_eq!(t.expire(6000), [SessionId(1), SessionId(2)]);
+        t.reopen();
+        assert!(t.get(SessionId(1)).is_some_and(|s| !s.is_closing()));
     }
 
     #[test]

@@ -166,6 +166,22 @@ pub(super) const ROWS: &[Row] = &[
         "saves memory"
     )
     .silent(MEMORY),
+    sys!(
+        "linearizableSync",
+        Bool,
+        "",
+        "false",
+        "not of Apache: the leader answers a sync once a quorum has confirmed it meanwhile"
+    )
+    .ensemble(),
+    sys!(
+        "testingonly.initialZxid",
+        super::Kind::Long,
+        "",
+        "",
+        "counter at which a leader's epoch opens, for tests of its end"
+    )
+    .ensemble(),
     sys!("forceSnapshotSync", Bool, "", "false", "always SNAP").ensemble(),
     bare!("follower.nodelay", Bool, "", "true", "TCP_NODELAY").silent("it is always set"),
     bare!("leader.nodelay", Bool, "", "true", "TCP_NODELAY").silent("it is always set"),

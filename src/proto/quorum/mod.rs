@@ -8,11 +8,13 @@
     deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+pub mod capabilities;
 pub mod learner_info;
 pub mod packet;
 pub mod payload;
 pub mod sasl;
 
+pub use capabilities::Capabilities;
 pub use learner_info::LearnerInfo;
 pub use packet::{Direction, PacketType, QuorumPacket};
 pub use payload::{LearnerRequest, RevalidateAnswer, RevalidateRequest};

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::base::{ServerId, Zxid};
+use crate::proto::quorum::Capabilities;
 use crate::zab::link::LinkId;
 
 /// Does it vote?
@@ -48,6 +49,8 @@ pub struct Handler {
     pub kind: LearnerKind,
     /// Version of the configuration it knows.
     pub config_version: i64,
+    /// What it can do beyond Apache's protocol.
+    pub capabilities: Capabilities,
     /// Its last zxid, from ACKEPOCH; before that, the epoch it accepted.
     pub last: Zxid,
     /// Its ACKEPOCH was a promise: it had not accepted our epoch before.
@@ -71,6 +74,7 @@ impl Handler {
             sid: ServerId(-1),
             kind: LearnerKind::default(),
             config_version: 0,
+            capabilities: Capabilities::default(),
             last: Zxid::ZERO,
             promise: false,
             deadline_ms,

@@ -8,6 +8,7 @@
 //! over our history) -> `Active`.
 
 mod handler;
+mod handover;
 mod proposals;
 mod quorum_wait;
 mod sync;
@@ -26,7 +27,10 @@ use crate::proto::quorum::{
     LearnerRequest, PacketType, QuorumPacket, RevalidateAnswer, RevalidateRequest,
 };
 
+use handover::Handover;
+
 pub use handler::{Handler, LearnerKind};
+pub use handover::HOLD_MS;
 use proposals::Proposals;
 pub(super) use sync::is_whole;
 
@@ -56,6 +60,8 @@ pub struct LeaderOptions {
     pub config_version: i64,
     /// `forceSnapshotSync`.
     pub force_snapshot: bool,
+    /// Counter at which an epoch opens; 0 but in tests (`testingonly.initialZxid`).
+    pub initial_counter: u32,
 }
 
 /// A request that came from a learner.
@@ -107,6 +113,14 @@ pub enum LeaderEffect {
     Touch(SessionId, i32),
     /// Answer with [`Leader::revalidated`].
     Revalidate(LinkId, SessionId, i32),
+    /// Answer the oldest sync of our own clients.
+    Synced,
+    /// Prepare no new writes, but keep them.
+    Hold,
+    /// The handover is given up for this reason: prepare what was kept.
+    Resume(&'static str),
+    /// The reign is over with everything applied; this server leads next, and it may be us.
+    HandedOver(ServerId),
     /// No longer leader.
     StepDown(&'static str),
 }
@@ -150,7 +164,9 @@ pub struct Leader {
     applied: Zxid,
     /// Our own log is durable up to here.
     durable: Zxid,
-    syncs: VecDeque<(Zxid, LinkId)>,
+    /// Syncs that wait, and on which link; our own clients' on none.
+    syncs: VecDeque<(Zxid, Option<LinkId>)>,
+    handover: Option<Handover>,
     out: Vec<LeaderEffect>,
 }
 
@@ -179,6 +195,7 @@ impl Leader {
             durable: history.last,
             cache,
             syncs: VecDeque::new(),
+            handover: None,
             out: Vec::new(),
             options,
         };
@@ -209,6 +226,11 @@ impl Leader {
     /// The committed transactions kept, for the next role.
     pub fn into_cache(self) -> (CommittedLog, Vec<Logged>) {
         (self.cache, self.proposals.into_entries())
+    }
+
+    /// Own id.
+    pub fn me(&self) -> ServerId {
+        self.me
     }
 
     /// What is committed and kept behind `zxid`.
@@ -248,7 +270,9 @@ impl Leader {
 
     /// When [`Leader::tick`] is due.
     pub fn next_deadline(&self) -> i64 {
-        self.next_ping_ms.min(self.next_tick_ms)
+        let handover = self.handover.as_ref().map(|h| h.until_ms);
+        let ticks = self.next_ping_ms.min(self.next_tick_ms);
+        handover.map_or(ticks, |at| at.min(ticks))
     }
 
     fn init_ms(&self) -> i64 {
@@ -276,7 +300,8 @@ impl Leader {
     /// A learner is gone. What it logged stays logged: its acknowledgements count on.
     pub fn gone(&mut self, link: LinkId) {
         self.handlers.remove(&link);
-        self.syncs.retain(|(_, l)| *l != link);
+        self.syncs.retain(|(_, l)| *l != Some(link));
+        self.heir_gone(link);
     }
 
     fn close(&mut self, link: LinkId, why: &'static str) {
@@ -312,6 +337,7 @@ impl Leader {
             PacketType::Ping => self.ping_answer(link, &packet),
             PacketType::Request => self.request(link, packet),
             PacketType::Revalidate => self.revalidate(link, &packet),
+            PacketType::HandoverReady => self.heir_ready(link),
             // Apache logs it and goes on.
             _ => tracing::warn!(
                 target: "o.a.z.s.q.LearnerHandler",
@@ -336,7 +362,7 @@ impl Leader {
             return self.close(link, "a REQUEST that cannot be read");
         };
         if r.op == crate::proto::OpCode::Sync as i32 {
-            return self.sync(link);
+            return self.sync(Some(link));
         }
         let request = ForwardedRequest {
             link,
@@ -350,11 +376,33 @@ impl Leader {
     }
 
     /// SYNC is answered once everything proposed before it is committed: FIFO does the rest.
-    fn sync(&mut self, link: LinkId) {
-        if self.proposals.is_empty() {
-            self.send(link, QuorumPacket::new(PacketType::Sync, Zxid::ZERO));
-        } else {
-            self.syncs.push_back((self.proposals.last(), link));
+    fn sync(&mut self, link: Option<LinkId>) {
+        let upto = match self.proposals.is_empty() {
+            true => self.cache.last(),
+            false => self.proposals.last(),
+        };
+        self.syncs.push_back((upto, link));
+        self.answer_syncs();
+    }
+
+    /// A client of this server wants a sync; [`LeaderEffect::Synced`] answers, in order.
+    pub fn sync_here(&mut self) {
+        self.sync(None);
+    }
+
+    /// Answers those that have what they wait for.
+    fn answer_syncs(&mut self) {
+        // Our own clients see what is applied, the others what their COMMITs have told them.
+        let (committed, applied) = (self.cache.last(), self.applied);
+        let due = |(upto, link): &mut (Zxid, Option<LinkId>)| match link {
+            Some(_) => *upto <= committed,
+            None => *upto <= applied,
+        };
+        while let Some((_, link)) = self.syncs.pop_front_if(due) {
+            match link {
+                Some(link) => self.send(link, QuorumPacket::new(PacketType::Sync, Zxid::ZERO)),
+                None => self.out.push(LeaderEffect::Synced),
+            }
         }
     }
 
@@ -387,6 +435,7 @@ impl Leader {
             self.next_tick_ms = now + self.options.tick_ms;
             self.check_quorum(now);
         }
+        self.check_handover(now);
     }
 
     fn ping_all(&mut self, now: i64) {

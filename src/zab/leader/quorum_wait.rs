@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use super::handler::{Handler, LearnerKind, Stage};
 use super::{Leader, LeaderEffect, Phase};
 use crate::base::{Epoch, ServerId, Zxid};
+use crate::proto::quorum::capabilities::BEHIND_LEARNER_INFO;
 use crate::proto::quorum::payload::{decode_int, encode_int};
-use crate::proto::quorum::{LearnerInfo, PROTOCOL_VERSION, PacketType, QuorumPacket};
+use crate::proto::quorum::{Capabilities, LearnerInfo, PROTOCOL_VERSION, PacketType, QuorumPacket};
 use crate::zab::link::LinkId;
 
 impl Leader {
@@ -37,6 +38,7 @@ impl Leader {
             h.sid = sid;
             h.kind = kind;
             h.config_version = info.config_version;
+            h.capabilities = Capabilities::read(packet.data.as_deref(), BEHIND_LEARNER_INFO);
             h.last = packet.zxid;
             h.stage = Stage::Known;
         }
@@ -122,7 +124,8 @@ impl Leader {
         };
         h.stage = Stage::Invited;
         let zxid = Zxid::of(self.epoch, 0);
-        let version = encode_int(PROTOCOL_VERSION);
+        let mut version = encode_int(PROTOCOL_VERSION);
+        Capabilities::OURS.append(&mut version);
         let packet = QuorumPacket::new(PacketType::LeaderInfo, zxid).with_data(version);
         self.send(link, packet);
     }
@@ -235,7 +238,8 @@ impl Leader {
         }
         self.phase = Phase::Active;
         self.since_ms = now;
-        self.proposals.begin(Zxid::of(self.epoch, 0));
+        let opening = Zxid::of(self.epoch, self.options.initial_counter);
+        self.proposals.begin(opening);
         self.out.push(LeaderEffect::Serve(self.epoch));
         let done = self.handlers.values().filter(|h| h.is_acked());
         let links: Vec<_> = done.map(|h| h.link).collect();

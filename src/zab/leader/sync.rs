@@ -200,9 +200,7 @@ impl Leader {
         while let Some((zxid, bytes)) = self.proposals.take_decided() {
             self.cache.push_keeping(zxid, bytes.clone(), self.applied);
             self.tell_committed(zxid, &bytes);
-            while let Some((_, link)) = self.syncs.pop_front_if(|(z, _)| *z <= zxid) {
-                self.send(link, QuorumPacket::new(PacketType::Sync, Zxid::ZERO));
-            }
+            self.answer_syncs();
         }
         // What others have logged may be ahead of our own log: it is applied here when it is safe
         // here (ZOOKEEPER-4882).
@@ -211,6 +209,8 @@ impl Leader {
             self.applied = safe;
             self.out.push(LeaderEffect::Commit(safe));
         }
+        self.answer_syncs();
+        self.advance_handover();
     }
 
     fn tell_committed(&mut self, zxid: Zxid, bytes: &Arc<[u8]>) {

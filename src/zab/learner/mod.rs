@@ -20,7 +20,7 @@ use super::link::Logged;
 use crate::base::{Epoch, Id, ServerId, SessionId, Zxid};
 use crate::proto::quorum::payload::{encode_int, encode_touches};
 use crate::proto::quorum::{
-    LearnerInfo, LearnerRequest, PacketType, QuorumPacket, RevalidateRequest,
+    Capabilities, LearnerInfo, LearnerRequest, PacketType, QuorumPacket, RevalidateRequest,
 };
 
 /// What must be done, in this order.
@@ -54,6 +54,9 @@ pub enum LearnerEffect {
     Ping(Zxid),
     /// The log cannot be cut as the leader wants: connect to it again, and ask for everything.
     StartOver,
+    /// The reign is over, and everything of it is applied: this server leads next, and it may be
+    /// us.
+    Moved(ServerId),
     /// Back to election.
     Leave(&'static str),
     /// The histories cannot be reconciled: end the process with this exit code.
@@ -118,6 +121,8 @@ pub struct LearnerOptions {
 enum Decided {
     Commit(Zxid),
     Sync,
+    /// The reign ends here; who leads next, and the last transaction.
+    Handover(ServerId, Zxid),
 }
 
 /// See the module.
@@ -176,7 +181,9 @@ impl Learner {
         };
         let info = LearnerInfo::new(options.me, options.config_version);
         let zxid = Zxid::of(history.accepted, 0);
-        learner.send(QuorumPacket::new(kind, zxid).with_data(info.encode()));
+        let mut data = info.encode();
+        Capabilities::OURS.append(&mut data);
+        learner.send(QuorumPacket::new(kind, zxid).with_data(data));
         learner
     }
 
@@ -206,6 +213,12 @@ impl Learner {
     /// (ZOOKEEPER-3642, 5094).
     pub fn is_unsaved(&self) -> bool {
         self.direct || self.cutting
+    }
+
+    /// True when the leader has named another one: its link may end.
+    pub fn is_moving(&self) -> bool {
+        let named = |d: &Decided| matches!(d, Decided::Handover(..));
+        self.decided.back().is_some_and(named)
     }
 
     /// When [`Learner::tick`] is due.

@@ -1,7 +1,8 @@
 //! Live traffic (Apache: `Follower.processPacket`, `FollowerZooKeeperServer`, `SendAckRequestProcessor`).
 
-use super::{Decided, Learner, LearnerEffect};
-use crate::base::Zxid;
+use super::{Decided, Learner, LearnerEffect, Phase};
+use crate::base::{ServerId, Zxid};
+use crate::proto::quorum::payload::decode_activate;
 use crate::proto::quorum::{PacketType, QuorumPacket, RevalidateAnswer};
 use crate::telemetry::metrics::METRICS;
 use crate::zab::leader::LearnerKind;
@@ -37,6 +38,7 @@ impl Learner {
                 self.settle();
             }
             (PacketType::Revalidate, _) => self.revalidated(&packet),
+            (PacketType::Handover, _) => self.handed_over(&packet),
             // The second acknowledgement that UPTODATE got is answered by some leaders.
             (PacketType::UpToDate, _) => {}
             _ => tracing::warn!(
@@ -66,7 +68,7 @@ impl Learner {
     pub(super) fn named(&self) -> Zxid {
         let last = self.decided.iter().rev().find_map(|d| match d {
             Decided::Commit(z) => Some(*z),
-            Decided::Sync => None,
+            Decided::Sync | Decided::Handover(..) => None,
         });
         last.unwrap_or(Zxid(-1))
     }
@@ -92,6 +94,7 @@ impl Learner {
         while let Some(next) = self.decided.front() {
             match *next {
                 Decided::Sync => self.out.push(LearnerEffect::Synced),
+                Decided::Handover(to, last) => return self.moved(to, last),
                 Decided::Commit(zxid) if zxid > self.durable => return,
                 Decided::Commit(zxid) => match self.pending.pop_front() {
                     Some((head, bytes)) if head == zxid => {
@@ -103,6 +106,26 @@ impl Learner {
             }
             self.decided.pop_front();
         }
+    }
+
+    /// The leader names another one, in the place of this among what it decided.
+    fn handed_over(&mut self, packet: &QuorumPacket) {
+        match decode_activate(packet.data.as_deref()) {
+            Ok((to, _)) => {
+                self.decided.push_back(Decided::Handover(to, packet.zxid));
+                self.settle();
+            }
+            Err(_) => self.leave("a HANDOVER that cannot be read"),
+        }
+    }
+
+    /// Everything of this reign is applied, and nothing was proposed behind it.
+    fn moved(&mut self, to: ServerId, last: Zxid) {
+        if !self.pending.is_empty() || self.history.last != last {
+            return self.leave("a handover from another history");
+        }
+        self.phase = Phase::Ended;
+        self.out.push(LearnerEffect::Moved(to));
     }
 
     fn revalidated(&mut self, packet: &QuorumPacket) {

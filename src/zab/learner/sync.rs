@@ -161,7 +161,7 @@ impl Learner {
         self.phase = Phase::Handover(Step::Log);
         let committed = self.decided.iter().filter_map(|d| match d {
             Decided::Commit(z) => Some(*z),
-            Decided::Sync => None,
+            Decided::Sync | Decided::Handover(..) => None,
         });
         let upto = committed.max().unwrap_or(Zxid::ZERO);
         self.hand_to_log(upto);

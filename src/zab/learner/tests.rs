@@ -3,6 +3,7 @@
 use super::*;
 use crate::jute::Jute as _;
 use crate::proto::quorum::PacketType as P;
+use crate::proto::quorum::payload::encode_activate;
 use crate::proto::txn::{ErrorTxn, Txn, TxnHeader};
 
 fn z(epoch: i32, counter: u32) -> Zxid {
@@ -329,4 +330,35 @@ fn what_is_logged_and_not_decided_stays_ours() {
         [z(2, 1)],
         "ZOOKEEPER-2845: the next election goes by it"
     );
+}
+
+fn handover(last: Zxid) -> QuorumPacket {
+    let data = encode_activate(ServerId(3), &[]);
+    QuorumPacket::new(P::Handover, last).with_data(data)
+}
+
+#[test]
+fn a_handover_comes_behind_what_was_decided() {
+    let mut t = Talk::serving(LearnerKind::Follower, 1);
+    t.hear(P::Proposal, z(2, 1));
+    t.hear(P::Commit, z(2, 1));
+    t.0.packet(0, handover(z(2, 1)));
+    assert!(t.0.is_moving());
+    assert!(!t.did().iter().any(|d| d.contains("Moved")));
+    t.0.logged(0, z(2, 1));
+    let did = t.did();
+    assert_eq!(did.last().map(String::as_str), Some("Moved(ServerId(3))"));
+    assert_eq!(t.0.phase(), Phase::Ended);
+}
+
+#[test]
+fn a_handover_from_another_history_is_none() {
+    for last in [z(2, 1), z(1, 2)] {
+        let mut t = Talk::serving(LearnerKind::Follower, 1);
+        t.hear(P::Proposal, z(2, 1));
+        t.0.packet(0, handover(last));
+        let did = t.did();
+        assert!(!did.iter().any(|d| d.contains("Moved")), "{did:?}");
+        assert_eq!(t.0.phase(), Phase::Ended);
+    }
 }

@@ -1,0 +1,59 @@
+//! Leadership that is handed over, and epochs whose counter ends.
+
+use zabra::base::ServerId;
+use zabra::quorum::{Input, PeerState};
+
+use crate::world::{Fail, World};
+
+/// Transactions of an epoch, where epochs are short.
+const SHORT_EPOCH: u32 = 30;
+
+impl World {
+    /// Counter at which epochs open: near their end with some seeds.
+    pub fn opening_counter(seed: u64) -> u32 {
+        match seed % 3 {
+            0 => u32::MAX - SHORT_EPOCH,
+            _ => 0,
+        }
+    }
+
+    /// Somebody asks a server for a handover, whether or not it can.
+    pub fn hand_over(&mut self) -> Fail {
+        let all: Vec<i64> = self.nodes.keys().copied().collect();
+        let leads = |s: &&i64| {
+            let up = self.nodes[*s].up.as_ref();
+            up.is_some_and(|p| p.peer.state() == PeerState::Leading(true))
+        };
+        let leader = all.iter().find(leads).copied();
+        let asked = match self.rng.chance(90) {
+            true => leader.unwrap_or(1),
+            false => *self.rng.pick(&all),
+        };
+        let to = match self.rng.chance(50) {
+            true => Some(ServerId(*self.rng.pick(&all))),
+            false => None,
+        };
+        self.say(|| format!("{asked} is to hand over to {to:?}"));
+        self.step(asked, Input::HandOver(0, to))
+    }
+
+    /// The server has another role now, under the same clients.
+    pub fn turned(&mut self, sid: i64, learner: bool) -> Fail {
+        let opening = self.opening;
+        let p = self.process(sid);
+        let applied = p.peer.data().tree.applied();
+        if let Some(serving) = &mut p.serving {
+            serving.learner = learner;
+        }
+        self.say(|| format!("{sid} turns: learner {learner}, at {applied}"));
+        if learner {
+            return Ok(());
+        }
+        self.turns += 1;
+        let first = *self.leaders.entry(applied.epoch()).or_insert(sid);
+        if first != sid || applied.counter() != opening {
+            return Err(format!("{sid} leads {:?}, as {first} did", applied.epoch()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! A server changes its role under its clients: leadership was handed over, and nobody need notice.
+//!
+//! A leader holds new writes first. When it becomes a learner it passes on what it held for its own
+//! clients; what came from other learners they send again themselves, as the old leader proposed
+//! none of it. A learner keeps what it passed on until it is answered, and so can send it to the next
+//! leader, or prepare it itself.
+
+use crate::base::Zxid;
+use crate::proto::OpCode;
+use crate::zab::{Broadcast, QuorumVerifier};
+
+use super::event::{Effects, Now, Owner, Request, Role};
+use super::prep::Prep;
+use super::reaper::Reaper;
+use super::server::Server;
+use super::throttle::Throttler;
+
+impl Server {
+    /// What this server is to the others.
+    pub fn role(&self) -> Role {
+        self.options.role
+    }
+
+    /// A leader prepares nothing more for now: new requests wait.
+    pub fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// The leader goes on, in the same epoch.
+    pub fn release(&mut self, now: Now, out: &mut Effects) {
+        for request in self.held.take().unwrap_or_default() {
+            self.prepare(request, now, out);
+        }
+    }
+
+    /// The next leader is not this server, or is it in a new epoch: nothing more is prepared.
+    /// Everything that was proposed is applied.
+    pub fn resign(&mut self, out: &mut Effects) {
+        debug_assert!(self.zab.is_empty(), "a leader resigns with nothing open");
+        let mut all = self.held.take().unwrap_or_default();
+        all.extend(self.throttler.take_waiting());
+        self.options.role = Role::Learner;
+        self.sessions.reopen();
+        // What it did of itself the next leader does.
+        all.retain(|r| r.owner == Owner::Here && r.origin.is_some());
+        for request in all {
+            self.forward(request, out);
+        }
+    }
+
+    /// Up to date with the next leader: everything unanswered goes to it.
+    pub fn resend(&mut self, out: &mut Effects) {
+        out.forward.clear();
+        self.upstream.again(&mut out.forward);
+    }
+
+    /// Leads from `opening` on, the place behind which the first transaction comes. Sessions get
+    /// their whole time again, and belong to whoever asks first for them.
+    pub fn lead(&mut self, opening: Zxid, now: Now, out: &mut Effects) {
+        out.forward.clear();
+        self.options.role = Role::Leader;
+        let me = QuorumVerifier::alone(self.options.server_id);
+        self.zab = Broadcast::new(me, opening);
+        let (tree, sessions) = (self.tree.clone(), self.sessions.clone());
+        self.prep = Prep::new(tree, sessions.clone(), self.options.clone());
+        self.throttler = Throttler::new(self.options.throttle.clone(), sessions);
+        self.reaper = Reaper::new(&self.options, now);
+        let bound = |s| self.bound.contains_key(&s);
+        self.sessions
+            .restart(now.mono_ms, |s| bound(s).then(|| Owner::Here.number()));
+        let (requests, resuming) = self.upstream.take_all();
+        for (op, local) in requests {
+            let request = Request {
+                owner: Owner::Here,
+                session: local.session,
+                xid: local.xid,
+                op,
+                body: local.body.as_ref().into(),
+                ids: local.ids,
+                origin: local.origin,
+                received_ms: local.received_ms,
+            };
+            self.submit(request, now, out);
+        }
+        for (session, inbox, timeout) in resuming {
+            let alive = self.sessions.get(session).filter(|s| !s.is_closing());
+            match alive {
+                Some(_) => self.attach(inbox, session, timeout, now, out),
+                None => self.turn_away(&inbox, session, out),
+            }
+        }
+    }
+
+    /// A sync of a client of the leader: it takes its place among what is proposed, and is answered
+    /// like a learner's.
+    pub(super) fn sync_here(&mut self, request: Request, out: &mut Effects) {
+        debug_assert_eq!(request.op, OpCode::Sync);
+        self.forward(request, out);
+    }
+}

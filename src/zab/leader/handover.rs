@@ -1,0 +1,206 @@
+//! A reign that ends on purpose: another server is named to lead, or the same one leads in a new
+//! epoch (not of Apache).
+//!
+//! New writes are held until everything proposed is committed and applied here. Then the heir is
+//! told, in the same stream as the proposals: it answers when it has applied everything and takes
+//! learners, and only then the others are told to follow it. What comes next is the ordinary
+//! discovery and synchronisation. HANDOVER only takes the place of the election, and whoever names
+//! the leader, it needs the promises of a quorum as ever: being wrong costs time, never data.
+
+use super::handler::{Handler, LearnerKind, Stage};
+use super::{Leader, LeaderEffect, Phase};
+use crate::base::ServerId;
+use crate::proto::quorum::payload::encode_activate;
+use crate::proto::quorum::{Capabilities, PacketType, QuorumPacket};
+use crate::zab::link::LinkId;
+
+/// Writes are held no longer than this before a handover is given up, ms.
+pub const HOLD_MS: i64 = 500;
+
+/// A handover under way.
+#[derive(Debug)]
+pub(super) struct Handover {
+    to: ServerId,
+    /// Its link; none when we go on ourselves.
+    link: Option<LinkId>,
+    /// It was told.
+    asked: bool,
+    pub(super) until_ms: i64,
+}
+
+impl Leader {
+    /// Begins to hand leadership over, to `to` or to whoever is furthest. The one it will be.
+    ///
+    /// # Errors
+    /// Why it cannot be; nothing has changed then.
+    pub fn hand_over(&mut self, now: i64, to: Option<ServerId>) -> Result<ServerId, &'static str> {
+        self.check_free()?;
+        let heir = match to {
+            Some(sid) => self.named_heir(sid, now)?,
+            None => self.best_heir(now).ok_or("no other server can lead now")?,
+        };
+        let (to, link) = (heir.sid, heir.link);
+        if !self.quorum.is_quorum(|s| s == self.me || self.moves(s)) {
+            return Err(
+                "no quorum of Zabra servers is up to date, and others would need an election",
+            );
+        }
+        self.begin_handover(to, Some(link), now + HOLD_MS);
+        Ok(to)
+    }
+
+    /// Begins a new epoch under the same leader: the counter of this one ends.
+    ///
+    /// # Errors
+    /// Why it cannot be: an election must do it, as among Apache's servers.
+    pub fn renew(&mut self, now: i64) -> Result<(), &'static str> {
+        self.check_free()?;
+        let known = |h: &&Handler| h.is_known();
+        let all = |h: &Handler| h.capabilities.has(Capabilities::HANDOVER);
+        if !self.handlers.values().filter(known).all(all) {
+            return Err("not all servers are Zabra");
+        }
+        if !self.quorum.is_quorum(|s| s == self.me || self.moves(s)) {
+            return Err("no quorum is up to date");
+        }
+        self.begin_handover(self.me, None, now + self.sync_ms());
+        Ok(())
+    }
+
+    fn check_free(&self) -> Result<(), &'static str> {
+        match (self.phase, &self.handover) {
+            (Phase::Active, None) => Ok(()),
+            (Phase::Active, Some(_)) => Err("a handover is under way"),
+            _ => Err("this server does not lead yet"),
+        }
+    }
+
+    /// True when `sid` will follow whoever it is told to.
+    fn moves(&self, sid: ServerId) -> bool {
+        self.handlers.values().any(|h| h.sid == sid && h.moves())
+    }
+
+    fn may_lead(&self, h: &Handler, now: i64) -> bool {
+        h.moves() && self.is_synced(h, now) && self.quorum.committed.weight(h.sid) > 0
+    }
+
+    fn best_heir(&self, now: i64) -> Option<&Handler> {
+        let able = self.handlers.values().filter(|h| self.may_lead(h, now));
+        able.max_by_key(|h| (h.last_acked, h.sid))
+    }
+
+    fn named_heir(&self, sid: ServerId, now: i64) -> Result<&Handler, &'static str> {
+        if sid == self.me {
+            return Err("that server leads already");
+        }
+        let found = self.handlers.values().find(|h| h.sid == sid);
+        let heir = found.ok_or("that server is not connected")?;
+        if !self.quorum.is_voter(sid) || self.quorum.committed.weight(sid) == 0 {
+            return Err("that server has no vote");
+        }
+        if !heir.capabilities.has(Capabilities::HANDOVER) {
+            return Err("that server is not Zabra, and leads only by an election");
+        }
+        match self.may_lead(heir, now) {
+            true => Ok(heir),
+            false => Err("that server is not up to date"),
+        }
+    }
+
+    fn begin_handover(&mut self, to: ServerId, link: Option<LinkId>, until_ms: i64) {
+        self.handover = Some(Handover {
+            to,
+            link,
+            asked: false,
+            until_ms,
+        });
+        self.out.push(LeaderEffect::Hold);
+        self.advance_handover();
+    }
+
+    /// Once nothing is open any more the heir is told.
+    pub(super) fn advance_handover(&mut self) {
+        let settled = self.proposals.is_empty() && self.applied >= self.cache.last();
+        let Some(handover) = self.handover.as_mut().filter(|h| settled && !h.asked) else {
+            return;
+        };
+        handover.asked = true;
+        let to = handover.to;
+        match handover.link {
+            Some(link) => {
+                let packet = self.handover_packet(to);
+                self.send(link, packet);
+            }
+            None => self.end_reign(to, None),
+        }
+    }
+
+    fn handover_packet(&self, to: ServerId) -> QuorumPacket {
+        let last = self.cache.last();
+        QuorumPacket::new(PacketType::Handover, last).with_data(encode_activate(to, &[]))
+    }
+
+    /// The heir has everything, and takes learners.
+    pub(super) fn heir_ready(&mut self, link: LinkId) {
+        let heir = self.handover.as_ref().filter(|h| h.asked);
+        match heir.filter(|h| h.link == Some(link)).map(|h| h.to) {
+            Some(to) => self.end_reign(to, Some(link)),
+            None => self.close(link, "it takes over what nobody gave it"),
+        }
+    }
+
+    /// From here on there is no way back: the others follow `to`.
+    fn end_reign(&mut self, to: ServerId, heir: Option<LinkId>) {
+        self.handover = None;
+        self.phase = Phase::Ended;
+        self.out.push(LeaderEffect::HandedOver(to));
+        let packet = self.handover_packet(to);
+        for h in self.handlers.values() {
+            let link = h.link;
+            self.out.push(match h.may_be_told() {
+                _ if heir == Some(link) => LeaderEffect::Close(link, "it leads now"),
+                true => LeaderEffect::Send(link, packet.clone()),
+                false => LeaderEffect::Close(link, "the reign is over"),
+            });
+        }
+    }
+
+    /// The link of the heir ended.
+    pub(super) fn heir_gone(&mut self, link: LinkId) {
+        if self.handover.as_ref().is_some_and(|h| h.link == Some(link)) {
+            self.handover = None;
+            let why = "the server that was to lead is gone";
+            self.out.push(LeaderEffect::Resume(why));
+        }
+    }
+
+    /// It must not hold up writes for long.
+    pub(super) fn check_handover(&mut self, now: i64) {
+        let Some(late) = self.handover.take_if(|h| now >= h.until_ms) else {
+            return;
+        };
+        let why = "the server that was to lead did not catch up in time";
+        match late.link {
+            None => self.step_down("the epoch has no zxid left, and its last writes take too long"),
+            Some(link) => {
+                self.out.push(LeaderEffect::Resume(why));
+                // It may have ceased to follow us.
+                if late.asked {
+                    self.close(link, why);
+                }
+            }
+        }
+    }
+}
+
+impl Handler {
+    /// True when it understands HANDOVER where it stands.
+    fn may_be_told(&self) -> bool {
+        self.stage == Stage::UpToDate && self.capabilities.has(Capabilities::HANDOVER)
+    }
+
+    /// True when it votes, has our history, and follows whoever it is told to.
+    fn moves(&self) -> bool {
+        self.kind == LearnerKind::Follower && self.may_be_told()
+    }
+}
