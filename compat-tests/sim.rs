@@ -26,15 +26,25 @@ mod io;
 mod link;
 #[path = "sim/mesh.rs"]
 mod mesh;
+#[path = "sim/model.rs"]
+mod model;
 #[path = "sim/mutation.rs"]
 mod mutation;
 #[path = "sim/node.rs"]
 mod node;
+#[path = "sim/promises.rs"]
+mod promises;
+#[path = "sim/reads.rs"]
+mod reads;
+#[path = "sim/requests.rs"]
+mod requests;
 #[allow(dead_code)]
 #[path = "differential/rng.rs"]
 mod rng;
 #[path = "sim/visit.rs"]
 mod visit;
+#[path = "sim/watches.rs"]
+mod watches;
 #[path = "sim/world.rs"]
 mod world;
 

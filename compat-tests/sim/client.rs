@@ -3,28 +3,56 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use zabra::base::{Acl, ConnId, SessionId, Zxid};
-use zabra::jute::{Jute, Output};
-use zabra::pipeline::{self, ConnectRequest, Owner, Request};
-use zabra::proto::OpCode;
-use zabra::proto::request::MultiHeader;
+use zabra::base::{ConnId, Epoch, SessionId, Zxid};
+use zabra::pipeline::{self, ConnectRequest};
+use zabra::proto::event::{EventType, XID_NOTIFICATION};
 use zabra::session::password_of;
 use zabra::tree::{Inbox, Item};
 
-use crate::rng::Rng;
+use crate::model::Model;
+use crate::watches::Watches;
 
 pub const TIMEOUT: i32 = 4000;
 
-/// What a request that is under way would do.
+/// What a request wants.
 #[derive(Clone, Debug)]
-pub enum Sent {
-    Other,
-    /// The register's value becomes this.
-    Set(u64),
-    /// This ephemeral of ours comes.
-    Ephemeral(String),
+pub enum Ask {
+    /// A node comes.
+    Create { path: String, ephemeral: bool },
+    /// A sequential node comes below this one.
+    Sequential(String),
+    /// A node's data becomes this, if it has that version.
+    Set {
+        path: String,
+        value: u64,
+        version: i32,
+    },
+    /// A node goes.
+    Delete(String),
+    /// All of these or none.
+    Multi(Vec<Ask>),
+    /// What was decided before comes here.
+    Sync,
     /// The session ends.
     Close,
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub xid: i32,
+    pub ask: Ask,
+    /// The last transaction that anybody was told of when it was sent.
+    pub since: Zxid,
+}
+
+/// A reply, as it came.
+pub struct Reply {
+    pub sent: Sent,
+    pub session: SessionId,
+    pub zxid: Zxid,
+    pub err: i32,
+    pub body: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -34,8 +62,13 @@ pub struct Client {
     pub at: Option<(i64, u64, Arc<Inbox>)>,
     pub session: SessionId,
     pub connected: bool,
+    pub connected_at: i64,
+    /// It has told this server what it watches.
+    pub rearmed: bool,
+    /// The last zxid of a reply.
     pub seen: Zxid,
-    pub sent: VecDeque<(i32, Sent)>,
+    pub sent: VecDeque<Sent>,
+    pub watches: Watches,
     pub value: u64,
     pub acked: u64,
     pub made: bool,
@@ -46,22 +79,26 @@ pub struct Client {
     pub sleeps_until: i64,
     pub xid: i32,
     pub counter: u64,
-}
-
-/// What a reply said.
-pub struct Reply {
-    pub zxid: Zxid,
+    /// Children of the queue, as read last.
+    pub queue: Vec<String>,
+    /// The epoch of the role it is connected to.
+    pub epoch: Epoch,
+    /// When it last showed that it lives.
+    pub touched: i64,
+    /// An event that a bad server keeps back.
+    pub held: Option<Item>,
 }
 
 impl Client {
-    pub fn register(&self) -> String {
-        format!("/r{}", self.id)
+    pub fn home(&self) -> String {
+        format!("/c{}", self.id)
     }
 
     pub fn connect(&mut self, sid: i64, instance: u64, conn: u64) -> pipeline::Input {
         let inbox = Inbox::new(ConnId(conn), vec![], Arc::new(|_, _| true));
         self.at = Some((sid, instance, inbox.clone()));
         self.connected = false;
+        self.rearmed = false;
         self.sent.clear();
         pipeline::Input::Connect(ConnectRequest {
             inbox,
@@ -78,162 +115,93 @@ impl Client {
     pub fn disconnect(&mut self) {
         self.at = None;
         self.connected = false;
-        for (_, sent) in self.sent.drain(..) {
-            if let Sent::Close = sent {
-                self.ended.push(self.session);
-                self.session = SessionId::NONE;
-                self.ephemerals.clear();
-            }
+        self.held = None;
+        let closing = self.sent.iter().any(|s| matches!(s.ask, Ask::Close));
+        self.sent.clear();
+        if closing {
+            self.over();
         }
     }
 
-    /// Takes what came; replies with a zxid of their own.
-    pub fn drain(&mut self) -> Result<Vec<Reply>, String> {
-        let mut replies = Vec::new();
-        let Some((_, _, inbox)) = self.at.clone() else {
-            return Ok(replies);
-        };
-        while let Some(item) = inbox.pop(Zxid(i64::MAX)) {
-            match item {
-                Item::Connected(_, c) if c.session == SessionId::NONE => {
-                    self.ended.push(self.session);
-                    self.session = SessionId::NONE;
-                    self.ephemerals.clear();
-                }
-                Item::Connected(_, c) => {
-                    if self.session != SessionId::NONE && c.session != self.session {
-                        return Err(format!("client {}: another session", self.id));
-                    }
-                    self.session = c.session;
-                    self.connected = true;
-                }
-                Item::Reply(_, frame) => replies.push(self.reply(&frame)?),
-                Item::Close(_) => {
-                    self.disconnect();
-                    break;
-                }
-                Item::Event(..) => {}
-            }
-        }
-        if inbox.is_closed() {
-            self.disconnect();
-        }
-        Ok(replies)
+    /// The session is over.
+    pub fn over(&mut self) {
+        self.ended.push(self.session);
+        self.session = SessionId::NONE;
+        self.ephemerals.clear();
+        self.watches.clear();
     }
 
-    fn reply(&mut self, frame: &[u8]) -> Result<Reply, String> {
+    /// Takes an item that came; a reply needs to be looked at.
+    pub fn take(&mut self, model: &Model, item: Item, now: i64) -> Result<Option<Reply>, String> {
+        match item {
+            Item::Connected(_, c) if c.session == SessionId::NONE => self.over(),
+            Item::Connected(_, c) => {
+                if self.session != SessionId::NONE && c.session != self.session {
+                    return Err("another session".into());
+                }
+                self.session = c.session;
+                self.connected = true;
+                self.connected_at = now;
+            }
+            Item::Reply(zxid, frame) => return self.reply(model, zxid, &frame).map(Some),
+            Item::Close(_) => self.disconnect(),
+            Item::Event(zxid, frame) => {
+                let int = |at: usize| i32::from_be_bytes(frame[at..at + 4].try_into().unwrap());
+                let kinds = [
+                    EventType::Created,
+                    EventType::Deleted,
+                    EventType::DataChanged,
+                    EventType::ChildrenChanged,
+                ];
+                let kind = kinds.into_iter().find(|k| *k as i32 == int(20));
+                let path = String::from_utf8_lossy(&frame[32..]).into_owned();
+                if int(4) != XID_NOTIFICATION || int(24) != 3 {
+                    return Err(format!("a strange event, {frame:?}"));
+                }
+                let kind = kind.ok_or("an event of no kind")?;
+                self.watches.told(model, &(zxid, kind, path))?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn reply(&mut self, model: &Model, tag: Zxid, frame: &[u8]) -> Result<Reply, String> {
         let xid = i32::from_be_bytes(frame[4..8].try_into().unwrap());
         let zxid = Zxid(i64::from_be_bytes(frame[8..16].try_into().unwrap()));
         let err = i32::from_be_bytes(frame[16..20].try_into().unwrap());
-        let Some((want, sent)) = self.sent.pop_front() else {
-            return Err(format!("client {}: a reply to nothing", self.id));
-        };
-        if want != xid {
-            return Err(format!("client {}: reply {xid}, expected {want}", self.id));
+        let sent = self.sent.pop_front().ok_or("a reply to nothing")?;
+        if sent.xid != xid || zxid != tag {
+            return Err(format!("reply {xid} of {zxid} ({tag}) to {sent:?}"));
         }
-        if zxid < self.seen {
-            return Err(format!("client {}: {zxid} after {}", self.id, self.seen));
-        }
-        self.seen = zxid;
-        match sent {
-            Sent::Set(v) if err == 0 => self.acked = v,
-            Sent::Set(_) if err == -101 => self.made = false,
-            Sent::Ephemeral(p) if err == 0 => self.ephemerals.push(p),
-            Sent::Close if err == 0 => {
-                self.ended.push(self.session);
-                self.session = SessionId::NONE;
-                self.ephemerals.clear();
+        let session = self.session;
+        self.sees(model, zxid)?;
+        match &sent.ask {
+            Ask::Set { path, value, .. } if err == 0 && *path == self.home() => {
+                self.acked = *value;
             }
+            Ask::Set { path, .. } if err == -101 && *path == self.home() => self.made = false,
+            Ask::Create { path, ephemeral } if err == 0 && *ephemeral => {
+                self.ephemerals.push(path.clone());
+            }
+            Ask::Close if err == 0 => self.over(),
             _ => {}
         }
-        Ok(Reply { zxid })
+        Ok(Reply {
+            sent,
+            session,
+            zxid,
+            err,
+            body: frame[20..].to_vec(),
+        })
     }
 
-    /// The next request.
-    pub fn request(&mut self, rng: &mut Rng, now: i64, learner: bool) -> Option<pipeline::Input> {
-        let (_, _, inbox) = self.at.clone()?;
-        if self.sent.iter().any(|(_, s)| matches!(s, Sent::Close)) {
-            return None;
+    /// An answer tagged `zxid` came: nothing older may come behind it, and every event of what it
+    /// shows has come.
+    pub fn sees(&mut self, model: &Model, zxid: Zxid) -> Result<(), String> {
+        if zxid < self.seen {
+            return Err(format!("{zxid} after {}", self.seen));
         }
-        self.xid += 1;
-        self.counter += 1;
-        let mut body = Vec::new();
-        let (op, sent) = match rng.below(20) {
-            _ if !self.made => {
-                self.made = true;
-                create(&mut body, &self.register(), 0);
-                (OpCode::Create, Sent::Other)
-            }
-            0..=7 => {
-                self.value += 1;
-                set(&mut body, &self.register(), self.value);
-                (OpCode::SetData, Sent::Set(self.value))
-            }
-            8..=10 => {
-                let path = format!("/e{}-{}", self.id, self.counter);
-                create(&mut body, &path, 1);
-                (OpCode::Create, Sent::Ephemeral(path))
-            }
-            11..=12 => {
-                create(&mut body, &format!("/n{}-{}", self.id, self.counter % 7), 0);
-                (OpCode::Create, Sent::Other)
-            }
-            13..=14 => {
-                body.string(Some(&format!("/n{}-{}", self.id, self.counter % 7)));
-                body.int(-1);
-                (OpCode::Delete, Sent::Other)
-            }
-            15..=16 => {
-                self.value += 1;
-                part(&mut body, OpCode::SetData);
-                set(&mut body, &self.register(), self.value);
-                part(&mut body, OpCode::Create);
-                create(&mut body, "/shared-", 2);
-                MultiHeader::END.encode(&mut body);
-                (OpCode::Multi, Sent::Set(self.value))
-            }
-            17 if rng.chance(20) => (OpCode::CloseSession, Sent::Close),
-            _ if learner => {
-                body.string(Some("/"));
-                (OpCode::Sync, Sent::Other)
-            }
-            _ => {
-                set(&mut body, "/nowhere", 1);
-                (OpCode::SetData, Sent::Other)
-            }
-        };
-        self.sent.push_back((self.xid, sent));
-        Some(pipeline::Input::Request(Request {
-            owner: Owner::Here,
-            session: self.session,
-            xid: self.xid,
-            op,
-            body: body.into(),
-            ids: inbox.identities(),
-            origin: Some(inbox),
-            received_ms: now,
-        }))
+        self.seen = zxid;
+        self.watches.seen(model, zxid)
     }
-}
-
-fn part(body: &mut Vec<u8>, op: OpCode) {
-    let header = MultiHeader {
-        op: op as i32,
-        done: false,
-        err: -1,
-    };
-    header.encode(body);
-}
-
-fn create(body: &mut Vec<u8>, path: &str, flags: i32) {
-    body.string(Some(path));
-    body.buffer(Some(b"0"));
-    Some(Acl::open()).encode(body);
-    body.int(flags);
-}
-
-fn set(body: &mut Vec<u8>, path: &str, value: u64) {
-    body.string(Some(path));
-    body.buffer(Some(value.to_string().as_bytes()));
-    body.int(-1);
 }

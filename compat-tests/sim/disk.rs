@@ -49,14 +49,15 @@ pub fn load(zxid: Zxid, bytes: &[u8]) -> Data {
 }
 
 impl Disk {
-    pub fn append(&mut self, zxid: Zxid, bytes: Arc<[u8]>) -> Result<(), String> {
+    /// Appends; the transaction before it.
+    pub fn append(&mut self, zxid: Zxid, bytes: Arc<[u8]>) -> Result<Zxid, String> {
         let snap = self.snaps.last().map_or(Zxid::ZERO, |s| s.0);
         let last = self.log.last().map_or(snap, |l| l.0.max(snap));
         if !follows(last, zxid) {
             return Err(format!("log: {zxid} behind {last}"));
         }
         self.log.push((zxid, bytes));
-        Ok(())
+        Ok(last)
     }
 
     pub fn recover(&self) -> Result<(History, Data), String> {
@@ -140,6 +141,14 @@ impl Disk {
         let keep = keep.clamp(self.durable, self.log.len().max(self.durable));
         self.log.truncate(keep);
         self.durable = self.log.len();
+    }
+
+    /// The last thing that is durable.
+    pub fn end(&self) -> Zxid {
+        let snap = self.snaps.last().map_or(Zxid::ZERO, |s| s.0);
+        self.log[..self.durable]
+            .last()
+            .map_or(snap, |l| l.0.max(snap))
     }
 
     /// Is this transaction safe here?

@@ -2,6 +2,7 @@
 
 use zabra::base::Zxid;
 use zabra::pipeline::SnapshotJob;
+use zabra::quorum::Input;
 use zabra::zab::LinkId;
 
 pub enum Event {
@@ -18,4 +19,6 @@ pub enum Event {
     Client(usize),
     Crash(i64, u64),
     Fault,
+    /// The disk says something before it is true.
+    Done(i64, u64, Input),
 }

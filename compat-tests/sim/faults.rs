@@ -20,7 +20,7 @@ impl World {
         if self.rng.chance(20) {
             self.hand_over()?;
         }
-        match self.rng.below(16) {
+        match self.rng.below(19) {
             0..=3 => self.crash(a),
             4 => all.into_iter().try_for_each(|s| self.crash(s)),
             5 => {
@@ -77,6 +77,19 @@ impl World {
                 self.nodes.get_mut(&a).expect("a node").slow_until = self.now + 3000;
                 Ok(())
             }
+            12 => {
+                self.say(|| format!("{a}'s disk is full"));
+                let ms = self.rng.below(1500) as i64;
+                self.nodes.get_mut(&a).expect("a node").full_until = self.now + ms;
+                Ok(())
+            }
+            13..=14 => {
+                let hour = 3_600_000;
+                let skew = self.rng.below(2 * hour) as i64 - hour as i64;
+                self.say(|| format!("{a}'s clock jumps to {skew}"));
+                self.nodes.get_mut(&a).expect("a node").skew = skew;
+                Ok(())
+            }
             _ => {
                 self.cut.clear();
                 Ok(())
@@ -88,9 +101,11 @@ impl World {
     pub fn heal(&mut self) -> Fail {
         self.say(|| "healed".into());
         self.faults = false;
+        self.calm_since = self.now;
         self.cut.clear();
         for node in self.nodes.values_mut() {
             node.slow_until = 0;
+            node.full_until = 0;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use zabra::base::Zxid;
 use zabra::pipeline::LogOp;
-use zabra::quorum::{DiskOp, Input};
+use zabra::quorum::{DiskOp, Input, PeerState};
 
 use crate::disk::stream;
 use crate::event::Event;
@@ -14,6 +14,17 @@ impl World {
         if let DiskOp::ReadLog { link, from, upto } = op {
             let (boot, ms) = (self.process(sid).boot, self.rng.below(60) as i64);
             return self.later(ms, Event::Read(sid, boot, link, from, upto));
+        }
+        let boot = self.process(sid).boot;
+        let leads = matches!(self.process(sid).peer.state(), PeerState::Leading(_));
+        match (&op, self.mutation) {
+            (DiskOp::Log(LogOp::Append(zxid, _)), Some(Mutation::CommitBeforeOwnDisk)) if leads => {
+                self.later(0, Event::Done(sid, boot, Input::Logged(*zxid)));
+            }
+            (DiskOp::Flush, Some(Mutation::VoteFromMemory)) => {
+                return self.later(0, Event::Done(sid, boot, Input::Flushed));
+            }
+            _ => {}
         }
         self.process(sid).queue.push_back(op);
         self.disk_begin(sid);
@@ -51,14 +62,27 @@ impl World {
                 return Err(format!("{sid} logs {zxid} with other bytes"));
             }
             let disk = &mut self.nodes.get_mut(&sid).expect("a node").disk;
-            disk.append(*zxid, bytes.clone())
+            let before = disk
+                .append(*zxid, bytes.clone())
                 .map_err(|e| format!("{sid}: {e}"))?;
+            // One transaction comes behind the same one everywhere.
+            if before.counter() != 0 || before == Zxid::ZERO {
+                let first = *self.before.entry(*zxid).or_insert(before);
+                if first != before {
+                    return Err(format!("{sid} logs {zxid} behind {before}, not {first}"));
+                }
+            }
             last = Some(*zxid);
         }
         Ok(last)
     }
 
     pub fn disk_done(&mut self, sid: i64) -> Fail {
+        if self.nodes[&sid].full_until > self.now {
+            // Any error of the disk ends the process.
+            self.say(|| format!("{sid}: the disk is full"));
+            return self.crash(sid);
+        }
         let Some(batch) = self.process(sid).busy.take() else {
             return Ok(());
         };
@@ -96,7 +120,9 @@ impl World {
                 if e <= disk.accepted {
                     return Err(format!("{sid}: acceptedEpoch {:?} -> {e:?}", disk.accepted));
                 }
-                disk.accepted = e;
+                if self.mutation != Some(Mutation::AcceptedEpochLost) {
+                    disk.accepted = e;
+                }
                 Input::EpochAccepted(e)
             }
             DiskOp::EnterEpoch(e) => {
@@ -111,13 +137,17 @@ impl World {
                 disk.durable = disk.log.len();
                 Input::Flushed
             }
-            DiskOp::Truncate(z) => Input::Truncated(
-                z,
-                Box::new(disk.truncate(z, cuts).map_err(|e| format!("{sid}: {e}"))?),
-            ),
+            DiskOp::Truncate(z) => {
+                let data = disk.truncate(z, cuts).map_err(|e| format!("{sid}: {e}"))?;
+                self.check_kept(sid)?;
+                Input::Truncated(z, Box::new(data))
+            }
             DiskOp::Reload => Input::Reloaded(Box::new(disk.recover()?.1)),
             DiskOp::SaveSnapshot(zxid, job) => {
-                disk.replace(zxid, stream(job));
+                if self.mutation != Some(Mutation::SnapshotUnsaved) {
+                    disk.replace(zxid, stream(job));
+                }
+                self.check_kept(sid)?;
                 Input::SnapshotSaved
             }
             DiskOp::ReadLog { .. } => return Ok(None),

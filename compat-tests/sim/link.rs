@@ -75,10 +75,10 @@ impl World {
         self.step(sid, Input::LeaderConnected(link))
     }
 
-    pub fn send(&mut self, sid: i64, link: LinkId, packet: QuorumPacket) {
+    pub fn send(&mut self, sid: i64, link: LinkId, packet: QuorumPacket) -> Fail {
         let learner = link.0 < 1 << 32;
         let Some(i) = self.find(sid, link, learner) else {
-            return;
+            return Ok(());
         };
         let kind = PacketType::from_i32(packet.kind);
         self.say(|| {
@@ -95,17 +95,25 @@ impl World {
         });
         if !learner && kind == Some(PacketType::Snap) {
             self.links[i].snap = packet.zxid;
-            return;
+            return Ok(());
         }
-        let forged = !learner
-            && kind == Some(PacketType::Proposal)
-            && self.mutation == Some(Mutation::CommitWithoutQuorum);
+        self.before_send(sid, learner, &packet)?;
+        let forged = match kind {
+            Some(PacketType::Proposal) => Mutation::CommitWithoutQuorum,
+            Some(PacketType::NewLeader) => Mutation::NewLeaderUnanswered,
+            _ => Mutation::RequestTwice,
+        };
+        let forged = self.mutation == Some(forged);
         let zxid = packet.zxid;
+        if forged && learner && kind == Some(PacketType::Request) {
+            self.push(i, false, Msg::Packet(packet.clone()), 10);
+        }
         self.push(i, !learner, Msg::Packet(packet), 10);
-        if forged {
+        if forged && !learner && self.mutation != Some(Mutation::RequestTwice) {
             let ack = QuorumPacket::new(PacketType::Ack, zxid);
             self.push(i, false, Msg::Packet(ack), 2);
         }
+        Ok(())
     }
 
     pub fn push(&mut self, i: usize, down: bool, msg: Msg, delay: usize) {
@@ -161,7 +169,7 @@ impl World {
                     return self.step(to, Input::LearnerPackets(at_leader, packets));
                 }
                 for p in &packets {
-                    self.mutate(to, p);
+                    self.mutate(to, p)?;
                 }
                 self.step(to, Input::LeaderPackets(at_learner, packets))
             }

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use zabra::base::Zxid;
+use zabra::base::{Epoch, Zxid};
 use zabra::quorum::{DiskOp, Effect, Effects, Input, Peer, Serving};
 
 use crate::disk::Disk;
 use crate::event::Event;
 use crate::link::Msg;
-use crate::world::{Fail, World};
+use crate::mutation::Mutation;
+use crate::world::{Fail, WALL, World};
 
 pub struct Process {
     pub peer: Peer,
@@ -18,6 +19,12 @@ pub struct Process {
     pub busy: Option<Vec<DiskOp>>,
     pub listening: bool,
     pub serving: Option<Serving>,
+    /// The epoch of that role.
+    pub reign: Epoch,
+    /// A role that ended, and that a bad server still reads from.
+    pub stale: Option<Serving>,
+    /// What its monotonic clock shows at the beginning of time.
+    pub mono_base: i64,
     pub tick_at: Option<i64>,
     /// Up to here its committed history was looked at, in this role.
     pub looked: Option<Zxid>,
@@ -27,6 +34,10 @@ pub struct Node {
     pub disk: Disk,
     pub up: Option<Process>,
     pub slow_until: i64,
+    /// Until then nothing more can be written.
+    pub full_until: i64,
+    /// Its wall clock is wrong by this, ms.
+    pub skew: i64,
 }
 
 impl World {
@@ -56,18 +67,24 @@ impl World {
             busy: None,
             listening: false,
             serving: None,
+            reign: Epoch(0),
+            stale: None,
+            mono_base: WALL + self.nodes[&sid].skew,
             tick_at: None,
             looked: None,
         };
         self.nodes.get_mut(&sid).expect("a node").up = Some(process);
-        let (now, mut out) = (self.clock(), Effects::default());
+        let (now, mut out) = (self.clock(sid), Effects::default());
         self.process(sid).peer.start(now, &mut out);
         self.carry_out(sid, out)
     }
 
     /// Gives a peer an input and does what it wants.
     pub fn step(&mut self, sid: i64, input: Input) -> Fail {
-        let now = self.clock();
+        if self.nodes[&sid].up.is_none() || self.deaf(sid, &input) {
+            return Ok(());
+        }
+        let now = self.clock(sid);
         let Some(p) = self.nodes.get_mut(&sid).and_then(|n| n.up.as_mut()) else {
             return Ok(());
         };
@@ -109,7 +126,7 @@ impl World {
     pub fn schedule_tick(&mut self, sid: i64) {
         let now = self.now;
         let p = self.process(sid);
-        let Some(at) = p.peer.next_tick() else {
+        let Some(at) = p.peer.next_tick().map(|at| at - p.mono_base) else {
             return;
         };
         let at = at.max(now + 1);
@@ -122,7 +139,10 @@ impl World {
 
     pub fn effect(&mut self, sid: i64, effect: Effect) -> Fail {
         match effect {
-            Effect::Notify(to, n) => self.notify(sid, to.0, n),
+            Effect::Notify(to, n) => {
+                self.before_vote(sid, &n)?;
+                self.notify(sid, to.0, n);
+            }
             Effect::ConnectAll => {
                 let others: Vec<i64> = self.nodes.keys().copied().filter(|o| *o != sid).collect();
                 for other in others {
@@ -157,7 +177,7 @@ impl World {
                     self.break_link(i);
                 }
             }
-            Effect::Send(link, packet) => self.send(sid, link, packet),
+            Effect::Send(link, packet) => self.send(sid, link, packet)?,
             Effect::SendSnapshot(link, job) => {
                 if let Some(i) = self.find(sid, link, false) {
                     let zxid = self.links[i].snap;
@@ -169,10 +189,14 @@ impl World {
             Effect::HandoverDone(..) => {}
             Effect::Serve(serving) => self.serve(sid, serving)?,
             Effect::StopServing => {
+                let visible = self.mutation == Some(Mutation::TailVisible);
                 let p = self.process(sid);
-                p.serving = None;
+                p.stale = p.serving.take().filter(|_| visible);
                 p.looked = None;
-                self.cut_clients(sid);
+                self.calm_since = self.now;
+                if !visible {
+                    self.cut_clients(sid);
+                }
             }
             Effect::Exit(code, why) => return Err(format!("{sid} exits with {code}: {why}")),
         }
@@ -188,8 +212,18 @@ impl World {
             if first != sid || serving.tree.applied().counter() != self.opening {
                 return Err(format!("{sid} leads {epoch:?}, as {first} did"));
             }
+            let last = self.process(sid).peer.data().last();
+            if last.epoch() < epoch {
+                self.before.insert(Zxid::of(epoch, 0), last);
+            }
         }
-        self.process(sid).serving = Some(serving);
+        self.calm_since = self.now;
+        let p = self.process(sid);
+        p.reign = p.peer.history().current;
+        p.serving = Some(serving);
+        if p.stale.take().is_some() {
+            self.cut_clients(sid);
+        }
         Ok(())
     }
 
@@ -198,6 +232,7 @@ impl World {
             return Ok(());
         };
         self.say(|| format!("{sid} dies"));
+        self.calm_since = self.now;
         // What the disk was at may have happened or not.
         if let Some(batch) = p.busy.take()
             && self.rng.chance(50)
@@ -210,6 +245,7 @@ impl World {
         let disk = &mut self.nodes.get_mut(&sid).expect("a node").disk;
         let keep = disk.durable + self.rng.below(disk.log.len() - disk.durable + 1);
         disk.crash(keep);
+        self.check_kept(sid)?;
         for i in 0..self.links.len() {
             if self.links[i].learner == sid || self.links[i].leader == sid {
                 self.break_link(i);

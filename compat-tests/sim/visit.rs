@@ -1,19 +1,24 @@
 //! Clients at servers.
 
-use zabra::pipeline;
-use zabra::quorum::Input;
+use std::sync::Arc;
 
+use zabra::base::{SessionId, Zxid};
+use zabra::pipeline::{self, Owner, Request};
+use zabra::proto::OpCode;
+use zabra::quorum::{Input, Serving};
+use zabra::tree::{Inbox, Item};
+
+use crate::client::{Ask, Sent};
 use crate::event::Event;
+use crate::mutation::Mutation;
 use crate::world::{Fail, World};
 
 impl World {
+    /// A client's turn.
     pub fn client(&mut self, id: usize) -> Fail {
         let ms = 5 + self.rng.below(40) as i64;
         self.later(ms, Event::Client(id));
-        let replies = self.clients[id].drain()?;
-        for r in replies {
-            self.replied(r.zxid)?;
-        }
+        self.drain(id, Zxid(i64::MAX))?;
         if self.now < self.clients[id].sleeps_until {
             return Ok(());
         }
@@ -21,46 +26,112 @@ impl World {
             self.clients[id].sleeps_until = self.now + self.rng.below(9000) as i64;
         }
         match self.clients[id].at.clone() {
-            None => {
-                let all: Vec<i64> = self.nodes.keys().copied().collect();
-                let sid = *self.rng.pick(&all);
-                let serving = self.nodes[&sid].up.as_ref().and_then(|p| p.serving.clone());
-                let Some(s) = serving.filter(|s| s.tree.applied() >= self.clients[id].seen) else {
-                    return Ok(());
-                };
-                self.conns += 1;
-                let input = self.clients[id].connect(sid, s.instance, self.conns);
-                self.step(sid, Input::Client(s.instance, input))
-            }
-            Some((sid, instance, inbox)) => {
-                let serving = self.nodes[&sid].up.as_ref().and_then(|p| p.serving.clone());
-                let Some(s) = serving.filter(|s| s.instance == instance) else {
-                    self.clients[id].disconnect();
-                    return Ok(());
-                };
-                if let Some(session) = s.sessions.get(self.clients[id].session) {
-                    session.touch(self.now);
-                }
-                if !self.clients[id].connected {
-                    return Ok(());
-                }
-                if self.writing && self.rng.below(60) == 0 {
-                    let session = self.clients[id].session;
-                    self.clients[id].disconnect();
-                    inbox.close();
-                    let gone = pipeline::Input::Gone(inbox, session);
-                    return self.step(sid, Input::Client(instance, gone));
-                }
-                if !self.writing || self.clients[id].sent.len() > 4 {
-                    return Ok(());
-                }
-                let now = self.now;
-                let Some(input) = self.clients[id].request(&mut self.rng, now, s.learner) else {
-                    return Ok(());
-                };
-                self.step(sid, Input::Client(instance, input))
-            }
+            None => self.attach(id),
+            Some((sid, instance, inbox)) => self.visit(id, sid, instance, inbox),
         }
+    }
+
+    /// Who serves clients there.
+    pub fn door(&self, sid: i64) -> Option<Serving> {
+        let p = self.nodes[&sid].up.as_ref()?;
+        p.serving.as_ref().or(p.stale.as_ref()).cloned()
+    }
+
+    fn attach(&mut self, id: usize) -> Fail {
+        let all: Vec<i64> = self.nodes.keys().copied().collect();
+        let sid = *self.rng.pick(&all);
+        let seen = self.clients[id].seen;
+        let Some(s) = self.door(sid).filter(|s| s.tree.applied() >= seen) else {
+            return Ok(());
+        };
+        self.conns += 1;
+        self.clients[id].epoch = self.process(sid).reign;
+        let input = self.clients[id].connect(sid, s.instance, self.conns);
+        self.step(sid, Input::Client(s.instance, input))
+    }
+
+    fn visit(&mut self, id: usize, sid: i64, instance: u64, inbox: Arc<Inbox>) -> Fail {
+        let Some(s) = self.door(sid).filter(|s| s.instance == instance) else {
+            self.clients[id].disconnect();
+            return Ok(());
+        };
+        let mono_ms = self.clock(sid).mono_ms;
+        if let Some(session) = s.sessions.get(self.clients[id].session) {
+            session.touch(mono_ms);
+        }
+        self.clients[id].touched = self.now;
+        if self.mutation == Some(Mutation::LearnerExpires) && s.learner {
+            self.expire_here(sid, &s, mono_ms)?;
+        }
+        if !self.clients[id].connected {
+            return Ok(());
+        }
+        if !self.clients[id].rearmed {
+            return self.rearm(id, &s.tree, &inbox);
+        }
+        if self.writing && self.rng.below(60) == 0 {
+            return self.hang_up(id, sid, &s, inbox);
+        }
+        let hasty = self.mutation == Some(Mutation::ReadOvertakesWrite);
+        if self.rng.chance(45) && (hasty || self.clients[id].sent.is_empty()) {
+            return self.read(id, &s.tree, &inbox);
+        }
+        if !self.writing || self.clients[id].sent.len() > 4 {
+            return Ok(());
+        }
+        self.write(id, sid, &s)
+    }
+
+    fn hang_up(&mut self, id: usize, sid: i64, s: &Serving, inbox: Arc<Inbox>) -> Fail {
+        let session = self.clients[id].session;
+        self.clients[id].disconnect();
+        inbox.close();
+        s.tree.forget_watches(&inbox);
+        let gone = pipeline::Input::Gone(inbox, session);
+        self.step(sid, Input::Client(s.instance, gone))
+    }
+
+    fn write(&mut self, id: usize, sid: i64, s: &Serving) -> Fail {
+        let ends = |c: &Sent| matches!(c.ask, Ask::Close);
+        if self.clients[id].sent.iter().any(ends) {
+            return Ok(());
+        }
+        let since = self.told_before(self.now);
+        let mono_ms = self.clock(sid).mono_ms;
+        let client = &mut self.clients[id];
+        client.xid += 1;
+        let queue = std::mem::take(&mut client.queue);
+        let sent = Sent {
+            xid: client.xid,
+            ask: client.wants(&mut self.rng, s.learner, &queue),
+            since,
+        };
+        let ask_nobody = self.mutation == Some(Mutation::SyncAtHome) && client.sent.is_empty();
+        if ask_nobody && matches!(sent.ask, Ask::Sync) {
+            return self.sync_at_home(id, sent, s);
+        }
+        match client.request(sent, mono_ms) {
+            Some(input) => self.step(sid, Input::Client(s.instance, input)),
+            None => Ok(()),
+        }
+    }
+
+    /// A learner that answers a sync from what it has.
+    fn sync_at_home(&mut self, id: usize, sent: Sent, s: &Serving) -> Fail {
+        let (mut reply, at) = (Vec::new(), s.tree.applied());
+        pipeline::frame(&mut reply, sent.xid, at, 0, |_| {});
+        self.drain(id, at)?;
+        self.clients[id].sent.push_back(sent);
+        self.take(id, Item::Reply(at, reply))
+    }
+
+    /// A learner that ends sessions by its own clock.
+    fn expire_here(&mut self, sid: i64, s: &Serving, mono_ms: i64) -> Fail {
+        for session in s.sessions.expire(mono_ms) {
+            let close = close(session, mono_ms);
+            self.step(sid, Input::Client(s.instance, close))?;
+        }
+        Ok(())
     }
 
     pub fn cut_clients(&mut self, sid: i64) {
@@ -70,4 +141,17 @@ impl World {
             }
         }
     }
+}
+
+fn close(session: SessionId, received_ms: i64) -> pipeline::Input {
+    pipeline::Input::Request(Request {
+        owner: Owner::Here,
+        session,
+        xid: 0,
+        op: OpCode::CloseSession,
+        body: Box::default(),
+        ids: Arc::new([]),
+        origin: None,
+        received_ms,
+    })
 }

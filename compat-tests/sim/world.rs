@@ -7,12 +7,14 @@ use zabra::base::{Epoch, ServerId, Zxid};
 use zabra::config::Ensemble;
 use zabra::pipeline::{Now, ServerOptions};
 use zabra::quorum::{Input, PeerOptions};
+use zabra::zab::QuorumVerifier;
 use zabra::zab::election::{ElectionOptions, Members, Notification};
 
 use crate::client::Client;
 use crate::disk::{Disk, stream};
 use crate::event::Event;
 use crate::link::Link;
+use crate::model::Model;
 use crate::mutation::Mutation;
 use crate::node::Node;
 use crate::rng::Rng;
@@ -28,7 +30,6 @@ pub struct World {
     pub boots: u64,
     pub links_made: u64,
     pub conns: u64,
-    pub voters: i64,
     pub nodes: BTreeMap<i64, Node>,
     pub events: BTreeMap<(i64, u64), Event>,
     pub links: Vec<Link>,
@@ -50,6 +51,47 @@ pub struct World {
     pub committed: BTreeMap<Zxid, Arc<[u8]>>,
     pub leaders: BTreeMap<Epoch, i64>,
     pub acked: BTreeSet<Zxid>,
+    /// When somebody was first told of which transaction; both ascend.
+    pub told: Vec<(i64, Zxid)>,
+    /// Which transaction each one comes behind.
+    pub before: BTreeMap<Zxid, Zxid>,
+    /// The highest one that a leader said was decided.
+    pub decided: Zxid,
+    pub model: Model,
+    /// When something was last wrong, or a role began or ended.
+    pub calm_since: i64,
+    /// Who decides.
+    pub rule: QuorumVerifier,
+    /// The configuration.
+    pub members: String,
+}
+
+/// Voters, and how they decide: by majority, in groups, by weight, and with one that cannot lead.
+const RULES: [(i64, &str); 7] = [
+    (3, ""),
+    (3, ""),
+    (3, ""),
+    (5, ""),
+    (5, "group.1=1\ngroup.2=2\ngroup.3=3:4:5\n"),
+    (4, "group.1=1:2:3:4\nweight.1=2\n"),
+    (4, "group.1=1:2:3:4\nweight.4=0\n"),
+];
+
+/// The configuration: the voters and an observer.
+fn members(voters: i64, rule: &str) -> String {
+    let server = |n: i64| {
+        let role = if n > voters {
+            "observer"
+        } else {
+            "participant"
+        };
+        format!("server.{n}=h{n}:1:2:{role}\n")
+    };
+    (1..=voters + 1).map(server).collect::<String>() + rule
+}
+
+fn ensemble(text: &str) -> Ensemble {
+    Ensemble::parse(text, false).expect("a configuration")
 }
 
 pub fn pair(a: i64, b: i64) -> (i64, i64) {
@@ -59,7 +101,8 @@ pub fn pair(a: i64, b: i64) -> (i64, i64) {
 impl World {
     pub fn new(seed: u64, mutation: Option<Mutation>, trace: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let voters = *rng.pick(&[3, 3, 5]);
+        let (voters, rule) = *rng.pick(&RULES);
+        let members = members(voters, rule);
         let mut world = Self {
             rng,
             now: 0,
@@ -67,7 +110,6 @@ impl World {
             boots: 0,
             links_made: 1 << 32,
             conns: 0,
-            voters,
             nodes: BTreeMap::new(),
             events: BTreeMap::new(),
             links: Vec::new(),
@@ -85,12 +127,21 @@ impl World {
             committed: BTreeMap::new(),
             leaders: BTreeMap::new(),
             acked: BTreeSet::new(),
+            told: Vec::new(),
+            before: BTreeMap::new(),
+            decided: Zxid::ZERO,
+            model: Model::default(),
+            calm_since: 0,
+            rule: QuorumVerifier::of(&ensemble(&members)),
+            members,
         };
         for sid in 1..=voters + 1 {
             let node = Node {
                 disk: Disk::default(),
                 up: None,
                 slow_until: 0,
+                full_until: 0,
+                skew: 0,
             };
             world.nodes.insert(sid, node);
             let at = world.rng.below(300) as i64;
@@ -182,6 +233,7 @@ impl World {
             Event::Crash(sid, boot) if self.faults && self.boot(sid) == Some(boot) => {
                 self.crash(sid)
             }
+            Event::Done(sid, boot, input) if self.boot(sid) == Some(boot) => self.step(sid, input),
             Event::Client(id) => self.client(id),
             Event::Fault => self.fault(),
             _ => Ok(()),
@@ -189,20 +241,9 @@ impl World {
     }
 
     pub fn options(&self, me: i64) -> PeerOptions {
-        let text: String = (1..=self.voters + 1)
-            .map(|n| {
-                let role = if n > self.voters {
-                    "observer"
-                } else {
-                    "participant"
-                };
-                format!("server.{n}=h{n}:1:2:{role}\n")
-            })
-            .collect();
-        let ensemble = Ensemble::parse(&text, false).expect("a configuration");
         PeerOptions {
             me: ServerId(me),
-            members: Members::new(ensemble, None),
+            members: Members::new(ensemble(&self.members), None),
             election: ElectionOptions {
                 max_interval_ms: 1600,
                 ..ElectionOptions::default()
@@ -227,10 +268,14 @@ impl World {
         }
     }
 
-    pub fn clock(&self) -> Now {
+    /// A server's clocks. The monotonic one begins where the wall clock was when the process
+    /// started, as `runtime/clock.rs` has it; the other one jumps.
+    pub fn clock(&self, sid: i64) -> Now {
+        let node = &self.nodes[&sid];
+        let base = node.up.as_ref().map_or(0, |p| p.mono_base);
         Now {
-            mono_ms: self.now,
-            wall_ms: WALL + self.now,
+            mono_ms: base + self.now,
+            wall_ms: WALL + node.skew + self.now,
         }
     }
 }
