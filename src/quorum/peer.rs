@@ -56,6 +56,8 @@ pub struct Peer {
     pub(super) phase: Phase,
     /// Who waits for the end of a handover.
     pub(super) asked: Option<u64>,
+    /// When it began to look for the leader it has, or will have, monotonic ms.
+    looking_since_ms: i64,
     next_link: u64,
     instance: u64,
     votes: Vec<election::Effect>,
@@ -77,6 +79,7 @@ impl Peer {
             data,
             phase: Phase::Starting,
             asked: None,
+            looking_since_ms: 0,
             next_link: 1,
             instance: 0,
             votes: Vec::new(),
@@ -227,6 +230,11 @@ impl Peer {
             Phase::Learning(l) => l.server = Some(server),
             _ => return,
         }
+        let unavailable = now.mono_ms - self.looking_since_ms;
+        METRICS.unavailable_time.record(unavailable);
+        if role == Role::Leader {
+            METRICS.leader_unavailable_time.record(unavailable);
+        }
         self.election.set_peer_epoch(i64::from(epoch.0));
         let learner = role == Role::Learner;
         out.net.push(Effect::Serve(Serving {
@@ -307,6 +315,7 @@ impl Peer {
     fn look(&mut self, now: Now, out: &mut Effects) {
         self.phase = Phase::Looking;
         METRICS.looking_count.inc();
+        self.looking_since_ms = now.mono_ms;
         tracing::info!(
             target: "o.a.z.s.q.FastLeaderElection",
             "New election. My id = {}, proposed zxid={}", self.options.me.0, self.history.last
@@ -336,6 +345,9 @@ impl Peer {
         if !matches!(self.phase, Phase::Looking) {
             return;
         }
+        METRICS
+            .election_time
+            .record(now.mono_ms - self.looking_since_ms);
         tracing::info!(
             target: "o.a.z.s.q.QuorumPeer",
             "{state:?}: leader is {}, zxid {}", vote.leader.0, vote.zxid
