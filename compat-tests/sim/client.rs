@@ -19,6 +19,8 @@ pub const TIMEOUT: i32 = 4000;
 #[derive(Clone, Debug)]
 pub enum Sent {
     Other,
+    /// A sync: no write is sent until it is answered.
+    Sync,
     /// The register's value becomes this.
     Set(u64),
     /// This ephemeral of ours comes.
@@ -155,6 +157,9 @@ impl Client {
         if self.sent.iter().any(|(_, s)| matches!(s, Sent::Close)) {
             return None;
         }
+        if self.sent.iter().any(|(_, s)| matches!(s, Sent::Sync)) {
+            return None;
+        }
         self.xid += 1;
         self.counter += 1;
         let mut body = Vec::new();
@@ -195,7 +200,7 @@ impl Client {
             17 if rng.chance(20) => (OpCode::CloseSession, Sent::Close),
             _ if learner => {
                 body.string(Some("/"));
-                (OpCode::Sync, Sent::Other)
+                (OpCode::Sync, Sent::Sync)
             }
             _ => {
                 set(&mut body, "/nowhere", 1);
