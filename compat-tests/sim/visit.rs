@@ -92,8 +92,9 @@ impl World {
     }
 
     fn write(&mut self, id: usize, sid: i64, s: &Serving) -> Fail {
-        let ends = |c: &Sent| matches!(c.ask, Ask::Close);
-        if self.clients[id].sent.iter().any(ends) {
+        // Nothing comes behind the end of a session; a write behind a sync waits until that is answered.
+        let last = |c: &Sent| matches!(c.ask, Ask::Close | Ask::Sync);
+        if self.clients[id].sent.iter().any(last) {
             return Ok(());
         }
         let since = self.told_before(self.now);

@@ -60,6 +60,7 @@ impl Leading {
             config_version: peer.options.members.committed().version,
             force_snapshot: peer.options.force_snapshot,
             initial_counter: peer.options.server.initial_counter,
+            linearizable_sync: peer.options.server.linearizable_sync,
         };
         Self {
             leader: Leader::new(
@@ -293,6 +294,8 @@ impl Leading {
                 if let Some(server) = &mut self.server {
                     server.release(now, &mut self.effects);
                 }
+                self.take_log(now, out);
+                self.leader.resumed();
             }
             LeaderEffect::HandedOver(to) => {
                 self.next = Some(to);

@@ -18,6 +18,8 @@ use parking_lot::Mutex;
 use crate::base::ServerId;
 use crate::quorum::Input;
 
+use super::quorum_net::Queued;
+
 /// The socket in the data directory.
 pub const SOCKET: &str = "zabra.sock";
 
@@ -65,7 +67,7 @@ impl Waiting {
 ///
 /// # Errors
 /// When it cannot be made.
-pub(super) fn start(data_dir: &Path, inputs: Sender<Input>, waiting: Waiting) -> io::Result<()> {
+pub(super) fn start(data_dir: &Path, inputs: Sender<Queued>, waiting: Waiting) -> io::Result<()> {
     let path = data_dir.join(SOCKET);
     // The lock of the data directory is ours: what is there was left behind.
     match std::fs::remove_file(&path) {
@@ -96,7 +98,7 @@ fn at<T>(dir: &Path, f: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     f(&short)
 }
 
-fn answer(mut stream: &UnixStream, inputs: &Sender<Input>, waiting: &Waiting) -> io::Result<()> {
+fn answer(mut stream: &UnixStream, inputs: &Sender<Queued>, waiting: &Waiting) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = String::new();
@@ -124,20 +126,23 @@ fn question(line: &str) -> Option<Option<ServerId>> {
     words.next().is_none().then_some(to)
 }
 
-fn hand_over(to: Option<ServerId>, inputs: &Sender<Input>, waiting: &Waiting) -> Outcome {
+fn hand_over(to: Option<ServerId>, inputs: &Sender<Queued>, waiting: &Waiting) -> Outcome {
     let (ask, answer) = waiting.ask();
     let gone = "the server is ending";
     inputs
-        .send(Input::HandOver(ask, to))
+        .send(Input::HandOver(ask, to).into())
         .map_err(|_| gone.to_owned())?;
     answer
         .recv_timeout(HANDOVER_MAX)
         .unwrap_or_else(|_| Err("no answer in time".to_owned()))
 }
 
-/// The subcommand `handover [--to SID] DIR`; `DIR` is the data directory of the leader. The exit
-/// code: 0 when another server leads, 1 when nothing changed.
-pub fn handover(data_dir: &Path, to: Option<i64>) -> i32 {
+/// The subcommand `handover`: lets the leader that runs over this data directory hand over to `to`,
+/// or to whoever is best. What it says.
+///
+/// # Errors
+/// Why nothing changed.
+pub fn handover(data_dir: &Path, to: Option<i64>) -> Result<String, String> {
     let ask = || -> io::Result<String> {
         let mut stream = at(data_dir, |short| UnixStream::connect(short))?;
         stream.set_read_timeout(Some(HANDOVER_MAX + PATIENCE))?;
@@ -145,19 +150,16 @@ pub fn handover(data_dir: &Path, to: Option<i64>) -> i32 {
         stream.write_all(format!("handover{to}\n").as_bytes())?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
-        Ok(text)
+        Ok(text.trim_end().to_owned())
     };
-    let text = match ask() {
-        Ok(text) => text,
-        Err(e) => format!(
-            "error: no member of an ensemble runs over {} (or it is not yours): {e}\n",
+    match ask() {
+        Ok(text) if text.starts_with("server ") => Ok(text),
+        Ok(text) => Err(text),
+        Err(e) => Err(format!(
+            "error: no member of an ensemble runs over {}, or it is not yours: {e}",
             data_dir.display()
-        ),
-    };
-    let failed = !text.starts_with("server ");
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    i32::from(failed)
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -188,14 +190,14 @@ mod tests {
         assert_eq!(mode.mode() & 0o777, 0o600);
         let member = std::thread::spawn(move || {
             for outcome in [Ok(ServerId(2)), Err("no".to_owned())] {
-                match asked.recv() {
+                match asked.recv().map(|q: Queued| q.input) {
                     Ok(Input::HandOver(ask, _)) => waiting.done(ask, outcome),
                     other => panic!("{other:?}"),
                 }
             }
         });
-        assert_eq!(handover(&dir, Some(2)), 0);
-        assert_eq!(handover(&dir, None), 1);
+        assert_eq!(handover(&dir, Some(2)), Ok("server 2 leads".to_owned()));
+        assert_eq!(handover(&dir, None), Err("error: no".to_owned()));
         member.join().unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
     }
