@@ -26,3 +26,14 @@ pub const TREE_SHARDS: usize = 256;
 
 /// Most bytes of transactions in one group commit.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of packets that may wait to be written to one other server. Beyond it its link is closed:
+/// it catches up from the log, or by a snapshot. Apache knows no bound but memory.
+pub const PEER_UNSENT_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Bytes of packets of one other server that may wait to be looked at. Beyond it its socket is not
+/// read.
+pub const PEER_UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Connections to the quorum port that may be open without having said who they are.
+pub const PEERS_UNKNOWN_MAX: usize = 128;

@@ -1,12 +1,15 @@
 //! A connection between a leader and a learner: packets both ways, in order.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::secured::Secured;
 
+use crate::base::limits::{PEER_UNREAD_BYTES_MAX, PEER_UNSENT_BYTES_MAX};
 use crate::pipeline::{SnapStreamReader, SnapStreamWriter, SnapshotJob};
 use crate::proto::quorum::{PacketType, Progress, QuorumPacket};
 use crate::store::SnapProgress;
@@ -30,10 +33,30 @@ pub enum Outgoing {
     Snapshot(SnapshotJob),
 }
 
+impl Outgoing {
+    /// Bytes that it holds while it waits. Pieces of a snapshot are made when they are written.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Packet(packet) => weight(packet),
+            Self::Snapshot(_) => 0,
+        }
+    }
+}
+
+fn weight(packet: &QuorumPacket) -> usize {
+    size_of::<QuorumPacket>() + packet.data.as_ref().map_or(0, |d| d.len())
+}
+
+/// The place that packets take up until they were looked at; it is free when this is dropped.
+#[derive(Debug)]
+pub struct Room {
+    _permit: OwnedSemaphorePermit,
+}
+
 /// What comes in on a link.
 pub enum Incoming {
-    /// Packets, at least one.
-    Packets(Vec<QuorumPacket>),
+    /// Packets, at least one, and the place they take up.
+    Packets(Vec<QuorumPacket>, Room),
     /// The snapshot behind a SNAP packet: the zxid of the packet, the tree, the sessions.
     Snapshot(
         crate::base::Zxid,
@@ -55,12 +78,29 @@ pub struct LinkOptions {
 
 /// The sending side of a link.
 #[derive(Clone, Debug)]
-pub struct LinkSender(mpsc::UnboundedSender<Outgoing>);
+pub struct LinkSender {
+    queue: mpsc::UnboundedSender<Outgoing>,
+    unsent: Arc<Unsent>,
+}
+
+/// Bytes that wait to be written.
+#[derive(Debug, Default)]
+struct Unsent {
+    bytes: AtomicUsize,
+    overflow: Notify,
+}
 
 impl LinkSender {
-    /// Queues it; lost when the link is gone, which is told where packets come in.
+    /// Queues it; lost when the link is gone, which is told where packets come in. A link on which
+    /// too much waits ends.
     pub fn send(&self, out: Outgoing) {
-        let _ = self.0.send(out);
+        let weight = out.weight();
+        let before = self.unsent.bytes.fetch_add(weight, Ordering::Relaxed);
+        if before + weight > PEER_UNSENT_BYTES_MAX {
+            self.unsent.overflow.notify_one();
+            return;
+        }
+        let _ = self.queue.send(out);
     }
 }
 
@@ -90,29 +130,45 @@ fn start(
     deliver: impl Fn(Incoming) + Send + Sync + 'static,
 ) -> LinkSender {
     let (sender, queue) = mpsc::unbounded_channel();
+    let unsent = Arc::<Unsent>::default();
+    let waiting = unsent.clone();
     tokio::spawn(async move {
         // Whichever side ends first ends the link, and the end is always told: a link that only
         // cannot be written to any more is as gone as one that is closed.
         let ended = tokio::select! {
             read = read(reader, options, &deliver) => read,
-            written = write(writer, queue) => written,
+            written = write(writer, queue, &waiting) => written,
+            () = waiting.overflow.notified() => Err(too_slow()),
         };
         if let Err(e) = ended {
-            tracing::info!(target: "o.a.z.s.q.Learner", "link between servers: {e}");
+            tracing::warn!(target: "o.a.z.s.q.Learner", "link between servers: {e}");
         }
         deliver(Incoming::Gone);
     });
-    LinkSender(sender)
+    LinkSender {
+        queue: sender,
+        unsent,
+    }
+}
+
+fn too_slow() -> io::Error {
+    let why = format!(
+        "the other server does not read: more than {PEER_UNSENT_BYTES_MAX} bytes wait for it, and its link ends"
+    );
+    io::Error::new(io::ErrorKind::TimedOut, why)
 }
 
 async fn write(
     mut to: impl AsyncWrite + Unpin,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
+    unsent: &Unsent,
 ) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(WRITE_BYTES);
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
+        let mut weight = 0;
         while let Some(out) = next.take() {
+            weight += out.weight();
             match out {
                 Outgoing::Packet(packet) => packet.encode(&mut buffer),
                 Outgoing::Snapshot(job) => {
@@ -126,6 +182,7 @@ async fn write(
             }
         }
         to.write_all(&buffer).await?;
+        unsent.bytes.fetch_sub(weight, Ordering::Relaxed);
         buffer.clear();
         buffer.shrink_to(WRITE_BYTES);
     }
@@ -154,6 +211,7 @@ async fn read(
 ) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(READ_BYTES);
     let mut need = 1;
+    let room = Arc::new(Semaphore::new(PEER_UNREAD_BYTES_MAX));
     loop {
         while buffer.len() < need {
             if from.read_buf(&mut buffer).await? == 0 {
@@ -163,10 +221,18 @@ async fn read(
                 };
             }
         }
-        let (used, more, snap) = packets(&buffer, options, deliver)?;
-        buffer.drain(..used);
-        need = more;
-        if let Some(zxid) = snap {
+        let found = packets(&buffer, options)?;
+        buffer.drain(..found.used);
+        need = found.need;
+        for batch in found.batches {
+            // While too much waits the socket is not read either.
+            let all: usize = batch.iter().map(weight).sum();
+            let n = u32::try_from(all.min(PEER_UNREAD_BYTES_MAX)).unwrap_or(u32::MAX);
+            let permit = room.clone().acquire_many_owned(n).await;
+            let permit = permit.map_err(|_| io::Error::from(io::ErrorKind::Interrupted))?;
+            deliver(Incoming::Packets(batch, Room { _permit: permit }));
+        }
+        if let Some(zxid) = found.snap {
             let tree = options
                 .tree
                 .ok_or_else(|| bad("a snapshot from a learner"))?;
@@ -182,39 +248,52 @@ fn bad(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// Hands on the packets at the start of `buffer`: how many bytes they took, how many the next one
-/// needs, and the zxid of a SNAP packet, behind which no packet follows.
-fn packets(
-    buffer: &[u8],
-    options: LinkOptions,
-    deliver: &(dyn Fn(Incoming) + Send + Sync),
-) -> io::Result<(usize, usize, Option<crate::base::Zxid>)> {
+/// What stands at the start of a buffer.
+struct Found {
+    batches: Vec<Vec<QuorumPacket>>,
+    /// Bytes of it.
+    used: usize,
+    /// Bytes that the next packet needs.
+    need: usize,
+    /// The zxid of a SNAP packet, behind which no packet follows.
+    snap: Option<crate::base::Zxid>,
+}
+
+/// The packets at the start of `buffer`.
+fn packets(buffer: &[u8], options: LinkOptions) -> io::Result<Found> {
+    let mut found = Found {
+        batches: Vec::new(),
+        used: 0,
+        need: 1,
+        snap: None,
+    };
     let mut batch = Vec::new();
-    let mut at = 0;
-    let (mut need, mut snap) = (1, None);
-    while let Some(rest) = buffer.get(at..).filter(|r| !r.is_empty()) {
-        match QuorumPacket::decode(rest, options.length_max).map_err(bad)? {
-            Progress::Need(n) => {
-                need = n;
+    while let Some(rest) = buffer.get(found.used..).filter(|r| !r.is_empty()) {
+        match QuorumPacket::decode(rest, options.length_max) {
+            // What came before is looked at all the same.
+            Err(_) if !(batch.is_empty() && found.batches.is_empty()) => break,
+            Err(e) => return Err(bad(e)),
+            Ok(Progress::Need(n)) => {
+                found.need = n;
                 break;
             }
-            Progress::Done(packet, used) => {
-                at += used;
+            Ok(Progress::Done(packet, used)) => {
+                found.used += used;
                 if packet.packet_type() == Some(PacketType::Snap) && options.tree.is_some() {
-                    snap = Some(packet.zxid);
+                    found.snap = Some(packet.zxid);
                     break;
                 }
                 batch.push(packet);
             }
         }
         if batch.len() == BATCH_MAX {
-            deliver(Incoming::Packets(std::mem::take(&mut batch)));
+            found.batches.push(std::mem::take(&mut batch));
         }
     }
     if !batch.is_empty() {
-        deliver(Incoming::Packets(batch));
+        found.batches.push(batch);
     }
-    Ok((at, need, snap))
+    Ok(found)
 }
 
 type Snapshot = (DataTree, std::collections::BTreeMap<i64, i32>);
@@ -288,7 +367,7 @@ mod tests {
         let mut got = Vec::new();
         while got.len() < 3 {
             match next(&mut at_b).await {
-                Incoming::Packets(packets) => got.extend(packets.iter().map(|p| p.zxid.0)),
+                Incoming::Packets(packets, _) => got.extend(packets.iter().map(|p| p.zxid.0)),
                 _ => panic!("no packets"),
             }
         }
@@ -323,6 +402,48 @@ mod tests {
         let mut ended = false;
         while !ended {
             ended = matches!(next(&mut at_a).await, Incoming::Gone);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_that_is_not_read_ends_when_too_much_waits() {
+        let (a, b) = pair().await;
+        let (a, mut at_a) = linked(a);
+        let data: Arc<[u8]> = vec![0; 1 << 20].into();
+        for n in 0..(PEER_UNSENT_BYTES_MAX >> 20) as i64 + 16 {
+            // The bytes are shared: only their count is large.
+            let packet = QuorumPacket::new(PacketType::Proposal, Zxid(n)).with_data(data.clone());
+            a.send(Outgoing::Packet(packet));
+        }
+        assert!(matches!(next(&mut at_a).await, Incoming::Gone));
+        drop(b);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_looked_at_stays_in_the_socket() {
+        let (a, b) = pair().await;
+        let ((a, _at_a), (_b, mut at_b)) = (linked(a), linked(b));
+        let each = OPTIONS.length_max / 2;
+        let all = PEER_UNREAD_BYTES_MAX / each + 8;
+        for n in 0..all as i64 {
+            let packet = QuorumPacket::new(PacketType::Proposal, Zxid(n)).with_data(vec![0; each]);
+            a.send(Outgoing::Packet(packet));
+        }
+        let (mut got, mut rooms) = (0, Vec::new());
+        while got < all {
+            // As long as nothing was looked at, it is no more than the bound.
+            match next(&mut at_b).await {
+                Incoming::Packets(packets, room) => {
+                    got += packets.len();
+                    rooms.push(room);
+                }
+                _ => panic!("no packets"),
+            }
+            let held = rooms.iter().map(|r| r._permit.num_permits()).sum::<usize>();
+            assert!(held <= PEER_UNREAD_BYTES_MAX);
+            if held + 2 * each > PEER_UNREAD_BYTES_MAX {
+                rooms.clear();
+            }
         }
     }
 }

@@ -60,6 +60,7 @@ impl Leading {
             config_version: peer.options.members.committed().version,
             force_snapshot: peer.options.force_snapshot,
             initial_counter: peer.options.server.initial_counter,
+            linearizable_sync: peer.options.server.linearizable_sync,
         };
         Self {
             leader: Leader::new(

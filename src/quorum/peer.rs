@@ -58,6 +58,8 @@ pub struct Peer {
     pub(super) phase: Phase,
     /// Who waits for the end of a handover.
     pub(super) asked: Option<u64>,
+    /// When it began to look for the leader it has, or will have, monotonic ms.
+    looking_since_ms: i64,
     next_link: u64,
     instance: u64,
     votes: Vec<election::Effect>,
@@ -80,6 +82,7 @@ impl Peer {
             data,
             phase: Phase::Starting,
             asked: None,
+            looking_since_ms: 0,
             next_link: 1,
             instance: 0,
             votes: Vec::new(),
@@ -235,6 +238,11 @@ impl Peer {
             }
             _ => return,
         }
+        let unavailable = now.mono_ms - self.looking_since_ms;
+        METRICS.unavailable_time.record(unavailable);
+        if role == Role::Leader {
+            METRICS.leader_unavailable_time.record(unavailable);
+        }
         self.election.set_peer_epoch(i64::from(epoch.0));
         let learner = role == Role::Learner;
         out.net.push(Effect::Serve(Serving {
@@ -326,6 +334,7 @@ impl Peer {
     fn look(&mut self, now: Now, out: &mut Effects) {
         self.phase = Phase::Looking;
         METRICS.looking_count.inc();
+        self.looking_since_ms = now.mono_ms;
         tracing::info!(
             target: "o.a.z.s.q.FastLeaderElection",
             "New election. My id = {}, proposed zxid={}", self.options.me.0, self.history.last
@@ -355,6 +364,9 @@ impl Peer {
         if !matches!(self.phase, Phase::Looking) {
             return;
         }
+        METRICS
+            .election_time
+            .record(now.mono_ms - self.looking_since_ms);
         tracing::info!(
             target: "o.a.z.s.q.QuorumPeer",
             "{state:?}: leader is {}, zxid {}", vote.leader.0, vote.zxid

@@ -18,6 +18,8 @@ use parking_lot::Mutex;
 use crate::base::ServerId;
 use crate::quorum::Input;
 
+use super::quorum_net::Queued;
+
 /// The socket in the data directory.
 pub const SOCKET: &str = "zabra.sock";
 
@@ -65,7 +67,7 @@ impl Waiting {
 ///
 /// # Errors
 /// When it cannot be made.
-pub(super) fn start(data_dir: &Path, inputs: Sender<Input>, waiting: Waiting) -> io::Result<()> {
+pub(super) fn start(data_dir: &Path, inputs: Sender<Queued>, waiting: Waiting) -> io::Result<()> {
     let path = data_dir.join(SOCKET);
     // The lock of the data directory is ours: what is there was left behind.
     match std::fs::remove_file(&path) {
@@ -96,7 +98,7 @@ fn at<T>(dir: &Path, f: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     f(&short)
 }
 
-fn answer(mut stream: &UnixStream, inputs: &Sender<Input>, waiting: &Waiting) -> io::Result<()> {
+fn answer(mut stream: &UnixStream, inputs: &Sender<Queued>, waiting: &Waiting) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = String::new();
@@ -124,11 +126,11 @@ fn question(line: &str) -> Option<Option<ServerId>> {
     words.next().is_none().then_some(to)
 }
 
-fn hand_over(to: Option<ServerId>, inputs: &Sender<Input>, waiting: &Waiting) -> Outcome {
+fn hand_over(to: Option<ServerId>, inputs: &Sender<Queued>, waiting: &Waiting) -> Outcome {
     let (ask, answer) = waiting.ask();
     let gone = "the server is ending";
     inputs
-        .send(Input::HandOver(ask, to))
+        .send(Input::HandOver(ask, to).into())
         .map_err(|_| gone.to_owned())?;
     answer
         .recv_timeout(HANDOVER_MAX)
@@ -188,7 +190,7 @@ mod tests {
         assert_eq!(mode.mode() & 0o777, 0o600);
         let member = std::thread::spawn(move || {
             for outcome in [Ok(ServerId(2)), Err("no".to_owned())] {
-                match asked.recv() {
+                match asked.recv().map(|q: Queued| q.input) {
                     Ok(Input::HandOver(ask, _)) => waiting.done(ask, outcome),
                     other => panic!("{other:?}"),
                 }

@@ -22,7 +22,7 @@ use super::clock::SystemClock;
 use super::control::{self, Waiting};
 use super::doors::Doors;
 use super::quorum_disk::{self, QuorumDisk};
-use super::quorum_net::QuorumNet;
+use super::quorum_net::{Queued, QuorumNet};
 use super::snap_thread::{LastSnapshot, SnapThread};
 use super::start::{self, failed};
 use super::view::VERSION;
@@ -227,8 +227,8 @@ struct Member {
     net: QuorumNet,
     doors: Doors,
     edge: CurrentEdge,
-    inputs: Receiver<Input>,
-    own: Sender<Input>,
+    inputs: Receiver<Queued>,
+    own: Sender<Queued>,
     /// From the clients of the role that serves; a new one with each role, so that nothing of an
     /// earlier role is ever heard.
     clients: Receiver<pipeline::Input>,
@@ -287,7 +287,7 @@ impl Member {
         let due = due.min(Instant::now() + Duration::from_millis(100));
         let timeout = due.saturating_duration_since(Instant::now());
         select! {
-            recv(self.inputs) -> input => input.ok(),
+            recv(self.inputs) -> queued => queued.ok().map(|q| q.input),
             recv(self.clients) -> input => input.ok().map(|i| Input::Client(self.instance, i)),
             recv(self.snap_inputs) -> input => input.ok().map(|_| Input::SnapshotDone),
             default(timeout) => None,
@@ -301,7 +301,8 @@ impl Member {
                 .ok()
                 .map(|i| Input::Client(self.instance, i))
         };
-        self.inputs.try_recv().ok().or_else(client)
+        let queued = self.inputs.try_recv().ok();
+        queued.map(|q| q.input).or_else(client)
     }
 
     /// Carries effects out until it is quiet: what is sent waits for nothing, the disk follows, and
@@ -354,7 +355,7 @@ impl Member {
             let to = self.own.clone();
             std::thread::spawn(move || {
                 let found = quorum_disk::read_back(&dirs, length_max, floor, from, upto);
-                let _ = to.send(Input::LogRead(link, found));
+                let _ = to.send(Input::LogRead(link, found).into());
             });
             return;
         }

@@ -35,6 +35,8 @@ pub(super) struct QuorumDisk {
     /// Behind this our log holds one history without a hole: it began at a snapshot that was loaded
     /// or received (ZOOKEEPER-2846).
     floor: Zxid,
+    /// The newest log that was found, and where its records end.
+    newest: Option<(String, u64)>,
     /// Appended and not synced.
     unsynced: Option<Zxid>,
     roll: bool,
@@ -61,12 +63,17 @@ impl QuorumDisk {
             dirs: Arc::new(dirs),
             log: None,
             floor: Zxid::ZERO,
+            newest: None,
             unsynced: None,
             roll: false,
         };
         let (data, last) = disk.load()?;
         let epochs = epochs::load(disk.dirs.snap(), last.max(Zxid::ZERO), true)?;
         disk.open_log()?;
+        // A server that was killed left blocks behind its records.
+        if let (Some(log), Some((name, end))) = (&disk.log, disk.newest.take()) {
+            log.trim(&name, end);
+        }
         Ok((disk, data, last, epochs))
     }
 
@@ -89,8 +96,9 @@ impl QuorumDisk {
             &options::recover(&self.config),
             &mut || Database::new(tree_options).keeping_recent(),
         )?;
-        let (mut target, report) = (recovered.target, recovered.report);
+        let (mut target, mut report) = (recovered.target, recovered.report);
         tell(&report);
+        self.newest = report.newest.take();
         self.floor = match &report.origin {
             Origin::Snapshot { zxid, .. } => *zxid,
             Origin::LogsOnly | Origin::New | Origin::Untrusted => Zxid::ZERO,

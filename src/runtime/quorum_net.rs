@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -15,13 +15,14 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::base::ServerId;
+use crate::base::limits::PEERS_UNKNOWN_MAX;
 use crate::config::Config;
 use crate::config::server_line::{HostPort, PeerAddr, QuorumServer};
 use crate::conn::bind;
 use crate::peer::election::{
     Addresses, ElectionMesh, Guard, MeshError, MeshEvent, MeshOptions, Plain,
 };
-use crate::peer::link::{self, Incoming, LinkOptions, LinkSender, Outgoing};
+use crate::peer::link::{self, Incoming, LinkOptions, LinkSender, Outgoing, Room};
 use crate::peer::secured;
 use crate::quorum::{Effect, Input};
 use crate::tree::TreeOptions;
@@ -47,11 +48,40 @@ const BACKLOG: i32 = 128;
 
 type Links = Arc<Mutex<BTreeMap<LinkId, LinkSender>>>;
 
+/// An input on its way to the peer, and the place it takes up there.
+pub(super) struct Queued {
+    pub(super) input: Input,
+    _room: Option<Room>,
+}
+
+impl From<Input> for Queued {
+    fn from(input: Input) -> Self {
+        Self { input, _room: None }
+    }
+}
+
+/// Counts a connection that has not said who it is.
+struct Unknown(Arc<AtomicUsize>);
+
+impl Unknown {
+    /// None when there are too many.
+    fn enter(count: &Arc<AtomicUsize>) -> Option<Self> {
+        let one = Self(count.clone());
+        (count.fetch_add(1, Ordering::Relaxed) < PEERS_UNKNOWN_MAX).then_some(one)
+    }
+}
+
+impl Drop for Unknown {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// See the module.
 pub(super) struct QuorumNet {
     config: Arc<Config>,
     handle: Handle,
-    inputs: Sender<Input>,
+    inputs: Sender<Queued>,
     guard: Arc<dyn Guard>,
     mesh: ElectionMesh,
     learners: Links,
@@ -59,6 +89,7 @@ pub(super) struct QuorumNet {
     accepting: Vec<AbortHandle>,
     connecting: Option<AbortHandle>,
     next_link: Arc<AtomicU64>,
+    unknown: Arc<AtomicUsize>,
 }
 
 impl QuorumNet {
@@ -69,16 +100,17 @@ impl QuorumNet {
     pub(super) fn open(
         config: &Arc<Config>,
         handle: &Handle,
-        inputs: Sender<Input>,
+        inputs: Sender<Queued>,
     ) -> Result<Self, MeshError> {
         let guard = guard(config);
         let (mesh_options, addresses) = mesh_options(config, guard.clone());
         let to = inputs.clone();
         let events = move |event| {
-            let _ = to.send(match event {
+            let input = match event {
                 MeshEvent::Notification(from, n) => Input::Notification(from, n),
                 MeshEvent::Lost(sid) => Input::ElectionLinkLost(sid),
-            });
+            };
+            let _ = to.send(input.into());
         };
         let (done, opened) = crossbeam_channel::bounded(1);
         handle.spawn(async move {
@@ -101,6 +133,7 @@ impl QuorumNet {
             accepting: Vec::new(),
             connecting: None,
             next_link: Arc::new(AtomicU64::new(ACCEPTED_LINKS)),
+            unknown: Arc::default(),
         })
     }
 
@@ -202,11 +235,22 @@ impl QuorumNet {
             let (links, inputs) = (self.learners.clone(), self.inputs.clone());
             let (ids, options) = (self.next_link.clone(), self.link_options(false));
             let (guard, limit) = (self.guard.clone(), secure_limit(&self.config));
+            let unknown = self.unknown.clone();
             let begin = move |stream| {
+                let Some(unknown) = Unknown::enter(&unknown) else {
+                    tracing::warn!(
+                        target: "o.a.z.s.q.Leader",
+                        "A connection is closed: {PEERS_UNKNOWN_MAX} others have not said who they are"
+                    );
+                    return;
+                };
                 let link = LinkId(ids.fetch_add(1, Ordering::Relaxed));
-                let _ = inputs.send(Input::LearnerConnected(link));
+                let _ = inputs.send(Input::LearnerConnected(link).into());
                 let to = inputs.clone();
+                let unknown = Mutex::new(Some(unknown));
                 let sender = link::run(stream, options, move |incoming| {
+                    // Whatever it says: it is known, or it will be closed for it.
+                    drop(unknown.lock().take());
                     from_learner(&to, link, incoming);
                 });
                 links.lock().insert(link, sender);
@@ -249,7 +293,10 @@ impl QuorumNet {
         let limit = Duration::from_millis(u64::from(self.config.quorum.cnx_timeout_ms));
         let (guard, secure) = (self.guard.clone(), secure_limit(&self.config));
         let task = self.handle.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(u64::from(delay_ms))).await;
+            // Not even a timer's tick when there is no need.
+            if delay_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(u64::from(delay_ms))).await;
+            }
             let mut tried = 0;
             while tries.is_none_or(|most| tried < most) {
                 let dialed = secured::dial(guard.as_ref(), targets.clone(), limit, secure).await;
@@ -259,13 +306,13 @@ impl QuorumNet {
                         from_leader(&config, &to, link, incoming);
                     });
                     links.lock().insert(link, sender);
-                    let _ = inputs.send(Input::LeaderConnected(link));
+                    let _ = inputs.send(Input::LeaderConnected(link).into());
                     return;
                 }
                 tried += 1;
                 tokio::time::sleep(RECONNECT).await;
             }
-            let _ = inputs.send(Input::LeaderGone(link));
+            let _ = inputs.send(Input::LeaderGone(link).into());
         });
         self.connecting = Some(task.abort_handle());
     }
@@ -302,25 +349,35 @@ fn resolve(address: &PeerAddr) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
-fn from_learner(to: &Sender<Input>, link: LinkId, incoming: Incoming) {
+fn from_learner(to: &Sender<Queued>, link: LinkId, incoming: Incoming) {
     let input = match incoming {
-        Incoming::Packets(packets) => Input::LearnerPackets(link, packets),
+        Incoming::Packets(packets, room) => {
+            return drop(to.send(Queued {
+                input: Input::LearnerPackets(link, packets),
+                _room: Some(room),
+            }));
+        }
         // The link does not take snapshots.
         Incoming::Snapshot(..) | Incoming::Gone => Input::LearnerGone(link),
     };
-    let _ = to.send(input);
+    let _ = to.send(input.into());
 }
 
-fn from_leader(config: &Config, to: &Sender<Input>, link: LinkId, incoming: Incoming) {
+fn from_leader(config: &Config, to: &Sender<Queued>, link: LinkId, incoming: Incoming) {
     let input = match incoming {
-        Incoming::Packets(packets) => Input::LeaderPackets(link, packets),
+        Incoming::Packets(packets, room) => {
+            return drop(to.send(Queued {
+                input: Input::LeaderPackets(link, packets),
+                _room: Some(room),
+            }));
+        }
         Incoming::Snapshot(zxid, tree, sessions) => {
             let data = quorum_disk::received(config, zxid, *tree, sessions);
             Input::LeaderSnapshot(link, zxid, Box::new(data))
         }
         Incoming::Gone => Input::LeaderGone(link),
     };
-    let _ = to.send(input);
+    let _ = to.send(input.into());
 }
 
 fn mesh_options(config: &Config, guard: Arc<dyn Guard>) -> (MeshOptions, Addresses) {

@@ -62,6 +62,15 @@ pub struct Handler {
     /// When it had taken over our history, monotonic ms.
     pub(super) since_ms: i64,
     pub(super) stage: Stage,
+    /// Its id as metrics name it.
+    pub(super) label: String,
+    /// While it synchronises: true when by a snapshot.
+    pub(super) syncs: Option<bool>,
+    /// PINGs it will answer, and answers that came.
+    pings: u64,
+    pub(super) pongs: u64,
+    /// The PING whose answer counts in the round under way.
+    pub(super) mark: Option<u64>,
     /// Commits held back until UPTODATE is sent: Apache up to 3.9.2 dies of one that comes between
     /// NEWLEADER and UPTODATE (ZOOKEEPER-4394).
     pub(super) held: VecDeque<Zxid>,
@@ -81,6 +90,11 @@ impl Handler {
             last_acked: Zxid::ZERO,
             since_ms: deadline_ms,
             stage: Stage::Hello,
+            label: String::new(),
+            syncs: None,
+            pings: 0,
+            pongs: 0,
+            mark: None,
             held: VecDeque::new(),
         }
     }
@@ -92,6 +106,15 @@ impl Handler {
             true => now + limit_ms,
             false => self.deadline_ms.max(now + limit_ms),
         };
+    }
+
+    /// A PING goes to it. While it synchronises it answers none.
+    pub(super) fn note_ping(&mut self) {
+        self.pings += u64::from(self.stage == Stage::UpToDate);
+    }
+
+    pub(super) fn pinged(&self) -> u64 {
+        self.pings
     }
 
     pub(super) fn is_known(&self) -> bool {

@@ -7,6 +7,7 @@
 //! (a quorum answers ours) -> `Entering` (our epoch is being written) -> `Syncing` (a quorum takes
 //! over our history) -> `Active`.
 
+mod confirm;
 mod handler;
 mod handover;
 mod proposals;
@@ -26,7 +27,9 @@ use crate::proto::quorum::payload::decode_touches;
 use crate::proto::quorum::{
     LearnerRequest, PacketType, QuorumPacket, RevalidateAnswer, RevalidateRequest,
 };
+use crate::telemetry::metrics::METRICS;
 
+use confirm::Confirmation;
 use handover::Handover;
 
 pub use handler::{Handler, LearnerKind};
@@ -62,6 +65,8 @@ pub struct LeaderOptions {
     pub force_snapshot: bool,
     /// Counter at which an epoch opens; 0 but in tests (`testingonly.initialZxid`).
     pub initial_counter: u32,
+    /// A sync is answered only when a quorum has confirmed that we lead.
+    pub linearizable_sync: bool,
 }
 
 /// A request that came from a learner.
@@ -144,6 +149,17 @@ pub enum Phase {
     Ended,
 }
 
+/// A sync that is not answered.
+#[derive(Clone, Copy, Debug)]
+struct WaitingSync {
+    /// This must be committed.
+    upto: Zxid,
+    /// The round of PINGs that must be answered.
+    round: u64,
+    /// Whose; none for our own clients.
+    link: Option<LinkId>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Leader {
@@ -152,6 +168,8 @@ pub struct Leader {
     quorum: Arc<JointQuorum>,
     history: History,
     phase: Phase,
+    /// The last time that was told, monotonic ms.
+    now_ms: i64,
     /// When the current wait or reign began, monotonic ms.
     since_ms: i64,
     next_ping_ms: i64,
@@ -164,8 +182,8 @@ pub struct Leader {
     applied: Zxid,
     /// Our own log is durable up to here.
     durable: Zxid,
-    /// Syncs that wait, and on which link; our own clients' on none.
-    syncs: VecDeque<(Zxid, Option<LinkId>)>,
+    syncs: VecDeque<WaitingSync>,
+    confirmation: Confirmation,
     handover: Option<Handover>,
     out: Vec<LeaderEffect>,
 }
@@ -185,6 +203,7 @@ impl Leader {
             quorum,
             history,
             phase: Phase::Discovery,
+            now_ms: now,
             since_ms: now,
             next_ping_ms: now + options.tick_ms / 2,
             next_tick_ms: now + options.tick_ms,
@@ -195,6 +214,7 @@ impl Leader {
             durable: history.last,
             cache,
             syncs: VecDeque::new(),
+            confirmation: Confirmation::default(),
             handover: None,
             out: Vec::new(),
             options,
@@ -300,7 +320,7 @@ impl Leader {
     /// A learner is gone. What it logged stays logged: its acknowledgements count on.
     pub fn gone(&mut self, link: LinkId) {
         self.handlers.remove(&link);
-        self.syncs.retain(|(_, l)| *l != Some(link));
+        self.syncs.retain(|s| s.link != Some(link));
         self.heir_gone(link);
     }
 
@@ -315,6 +335,7 @@ impl Leader {
 
     /// A packet from a learner.
     pub fn packet(&mut self, now: i64, link: LinkId, packet: QuorumPacket) {
+        self.now_ms = now;
         if self.phase == Phase::Ended {
             return;
         }
@@ -334,7 +355,10 @@ impl Leader {
         match kind {
             PacketType::AckEpoch => self.ack_epoch(now, link, &packet),
             PacketType::Ack => self.ack_packet(now, link, packet.zxid),
-            PacketType::Ping => self.ping_answer(link, &packet),
+            PacketType::Ping => {
+                self.pong(link);
+                self.ping_answer(link, &packet);
+            }
             PacketType::Request => self.request(link, packet),
             PacketType::Revalidate => self.revalidate(link, &packet),
             PacketType::HandoverReady => self.heir_ready(link),
@@ -381,7 +405,8 @@ impl Leader {
             true => self.cache.last(),
             false => self.proposals.last(),
         };
-        self.syncs.push_back((upto, link));
+        let round = self.confirmation();
+        self.syncs.push_back(WaitingSync { upto, round, link });
         self.answer_syncs();
     }
 
@@ -394,12 +419,13 @@ impl Leader {
     fn answer_syncs(&mut self) {
         // Our own clients see what is applied, the others what their COMMITs have told them.
         let (committed, applied) = (self.cache.last(), self.applied);
-        let due = |(upto, link): &mut (Zxid, Option<LinkId>)| match link {
-            Some(_) => *upto <= committed,
-            None => *upto <= applied,
+        let confirmed = self.confirmation.done;
+        let due = |s: &mut WaitingSync| {
+            let there = if s.link.is_some() { committed } else { applied };
+            s.upto <= there && s.round <= confirmed
         };
-        while let Some((_, link)) = self.syncs.pop_front_if(due) {
-            match link {
+        while let Some(sync) = self.syncs.pop_front_if(due) {
+            match sync.link {
                 Some(link) => self.send(link, QuorumPacket::new(PacketType::Sync, Zxid::ZERO)),
                 None => self.out.push(LeaderEffect::Synced),
             }
@@ -407,6 +433,7 @@ impl Leader {
     }
 
     fn revalidate(&mut self, link: LinkId, packet: &QuorumPacket) {
+        METRICS.revalidate_count.inc();
         match RevalidateRequest::decode(packet.data.as_deref()) {
             Ok(r) => self
                 .out
@@ -424,6 +451,7 @@ impl Leader {
 
     /// Time passed.
     pub fn tick(&mut self, now: i64) {
+        self.now_ms = now;
         if self.phase == Phase::Ended {
             return;
         }
@@ -461,9 +489,10 @@ impl Leader {
             self.close(link, "nothing was heard of it in time");
         }
         let ping = QuorumPacket::new(PacketType::Ping, self.proposals.last());
-        let links: Vec<_> = self.handlers.values().filter(|h| h.forwards()).collect();
-        for h in links {
-            self.out.push(LeaderEffect::Send(h.link, ping.clone()));
+        let all = self.handlers.values().filter(|h| h.forwards());
+        let links: Vec<_> = all.map(|h| h.link).collect();
+        for link in links {
+            self.ping(link, ping.clone());
         }
     }
 

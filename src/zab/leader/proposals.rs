@@ -91,14 +91,22 @@ impl Proposals {
         self.acked.remove(&server);
     }
 
-    /// The next proposal that its quorum has.
-    pub(super) fn take_decided(&mut self) -> Option<Logged> {
+    /// How old an open proposal is, ms.
+    pub(super) fn age(&self, zxid: Zxid, now: i64) -> Option<i64> {
+        let at = self.outstanding.partition_point(|p| p.zxid < zxid);
+        let found = self.outstanding.get(at).filter(|p| p.zxid == zxid)?;
+        Some(now - found.since_ms)
+    }
+
+    /// The next proposal that its quorum has, and since when it was open.
+    pub(super) fn take_decided(&mut self) -> Option<(Zxid, Arc<[u8]>, i64)> {
         let head = self.outstanding.front()?;
         let has = |s| self.acked.get(&s).is_some_and(|z| *z >= head.zxid);
         if !head.quorum.is_quorum(has) {
             return None;
         }
-        self.outstanding.pop_front().map(|p| (p.zxid, p.bytes))
+        let decided = self.outstanding.pop_front();
+        decided.map(|p| (p.zxid, p.bytes, p.since_ms))
     }
 
     /// Those behind `zxid`.

@@ -36,6 +36,7 @@ impl Leader {
         self.drop_older(sid, link);
         if let Some(h) = self.handlers.get_mut(&link) {
             h.sid = sid;
+            h.label = sid.0.to_string();
             h.kind = kind;
             h.config_version = info.config_version;
             h.capabilities = Capabilities::read(packet.data.as_deref(), BEHIND_LEARNER_INFO);
@@ -207,6 +208,7 @@ impl Leader {
             return;
         };
         h.stage = Stage::Acked;
+        h.syncs = None;
         h.since_ms = now;
         // It keeps the time it was given until UPTODATE: before that it does not answer.
         let (sid, early) = (h.sid, h.last_acked);

@@ -75,6 +75,7 @@ impl Leader {
             Plan::Trunc(..) => "TRUNC",
             Plan::Older | Plan::Snap => "SNAP",
         };
+        self.note_sync(link, how == "SNAP");
         // What it logged of our epoch before it may have cut off: it acknowledges again.
         self.proposals.forget(ServerId(sid));
         tracing::info!(
@@ -107,6 +108,19 @@ impl Leader {
         self.send(link, packet);
     }
 
+    /// How many synchronise now, by kind.
+    fn note_sync(&mut self, link: LinkId, snap: bool) {
+        if let Some(h) = self.handlers.get_mut(&link) {
+            h.syncs = Some(snap);
+        }
+        let same = self.handlers.values().filter(|h| h.syncs == Some(snap));
+        let count = i64::try_from(same.count()).unwrap_or(i64::MAX);
+        match snap {
+            true => METRICS.inflight_snap_count.record(count),
+            false => METRICS.inflight_diff_count.record(count),
+        }
+    }
+
     fn send_committed(&mut self, link: LinkId, entries: Vec<Logged>) {
         for (zxid, bytes) in entries {
             let packet = QuorumPacket::new(PacketType::Proposal, zxid).with_data(bytes);
@@ -136,6 +150,7 @@ impl Leader {
     /// # Panics
     /// When the zxid is not the next one.
     pub fn propose(&mut self, now: i64, zxid: Zxid, bytes: Arc<[u8]>) {
+        self.now_ms = now;
         assert_eq!(self.phase, Phase::Active, "only a leader proposes");
         self.proposals
             .push(zxid, bytes.clone(), self.quorum.clone(), now);
@@ -180,6 +195,9 @@ impl Leader {
             return;
         }
         h.last_acked = zxid;
+        if let Some(ms) = self.proposals.age(zxid, now) {
+            METRICS.ack_latency.with(&h.label).record(ms);
+        }
         // Apache's followers up to 3.9.1 may say so before they acknowledge NEWLEADER
         // (ZOOKEEPER-4685). It counts once they have: before, their epoch may be the old one, and
         // a transaction that only servers of an old epoch hold does not survive an election.
@@ -197,7 +215,8 @@ impl Leader {
 
     /// Commits what a quorum has logged.
     pub(super) fn decide(&mut self) {
-        while let Some((zxid, bytes)) = self.proposals.take_decided() {
+        while let Some((zxid, bytes, since)) = self.proposals.take_decided() {
+            METRICS.quorum_ack_latency.record(self.now_ms - since);
             self.cache.push_keeping(zxid, bytes.clone(), self.applied);
             self.tell_committed(zxid, &bytes);
             self.answer_syncs();

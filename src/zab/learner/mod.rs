@@ -132,6 +132,8 @@ pub struct Learner {
     history: History,
     phase: Phase,
     epoch: Epoch,
+    /// When the leader's first word came, monotonic ms.
+    since_ms: i64,
     /// The leader must be heard of before this, monotonic ms.
     deadline_ms: i64,
     /// Proposed and not applied, in order.
@@ -161,6 +163,7 @@ impl Learner {
         let mut learner = Self {
             phase: Phase::Hello,
             epoch: Epoch(-1),
+            since_ms: now,
             deadline_ms: now + options.init_limit * options.tick_ms,
             pending: VecDeque::new(),
             logging: history.last,
@@ -273,7 +276,10 @@ impl Learner {
 
     fn take(&mut self, now: i64, packet: QuorumPacket) {
         match (self.phase, PacketType::from_i32(packet.kind)) {
-            (Phase::Hello, Some(PacketType::LeaderInfo)) => self.leader_info(&packet),
+            (Phase::Hello, Some(PacketType::LeaderInfo)) => {
+                self.since_ms = now;
+                self.leader_info(&packet);
+            }
             (Phase::Hello, _) => self.leave("First packet should have been LEADERINFO"),
             (Phase::Promised, Some(kind)) => self.how(now, kind, &packet),
             (Phase::Promised, None) => self.fatal(13, "an unknown answer to ACKEPOCH"),

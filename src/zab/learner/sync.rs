@@ -4,6 +4,8 @@ use super::{Decided, Learner, LearnerEffect, Phase, Step};
 use crate::base::Zxid;
 use crate::proto::quorum::{PacketType, QuorumPacket};
 use crate::proto::txn::Entry;
+use crate::telemetry::metrics::METRICS;
+use crate::zab::leader::LearnerKind;
 
 impl Learner {
     /// How we become what the leader is.
@@ -227,6 +229,11 @@ impl Learner {
     fn up_to_date(&mut self, now: i64) {
         self.send(QuorumPacket::new(PacketType::Ack, Zxid::of(self.epoch, 0)));
         self.phase = Phase::Serving;
+        let ms = now - self.since_ms;
+        match self.options.kind {
+            LearnerKind::Follower => METRICS.follower_sync_time.record(ms),
+            LearnerKind::Observer => METRICS.observer_sync_time.record(ms),
+        }
         self.out.push(LearnerEffect::Serve);
         self.hand_to_log(Zxid(i64::MAX));
         self.settle();
