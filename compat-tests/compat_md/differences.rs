@@ -139,6 +139,26 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "ensemble",
+        "at counter 0xffffffff the leader steps down, and an election follows",
+        "among our own servers it goes on in the next epoch, without one; with a server of Apache's connected as there",
+    ),
+    (
+        "ensemble",
+        "a leader leads until it ends",
+        "`zabra handover` lets another of our servers lead, without an election",
+    ),
+    (
+        "ensemble",
+        "FOLLOWERINFO, OBSERVERINFO and LEADERINFO have a fixed length",
+        "eight bytes behind it say what our servers can do; Apache passes over them",
+    ),
+    (
+        "ensemble",
+        "what waits for a learner has no bound",
+        "512 MiB; then its link is closed, and it catches up",
+    ),
+    (
+        "ensemble",
         "a follower tries five times to reach its leader",
         "it tries until `initLimit` (or `connectToLearnerMasterLimit`) is over",
     ),
