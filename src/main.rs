@@ -119,18 +119,26 @@ fn handover(words: &[String]) -> i32 {
             return 2;
         }
     };
-    if Path::new(place).is_dir() {
-        return zabra::runtime::handover(Path::new(place), to);
-    }
-    let args = ServerArgs {
-        words: vec![place.clone()],
-        ..ServerArgs::default()
+    let said = if Path::new(place).is_dir() {
+        zabra::runtime::handover(Path::new(place), to)
+    } else {
+        let args = ServerArgs {
+            words: vec![place.clone()],
+            ..ServerArgs::default()
+        };
+        match Config::load(&args, &|_| None, &System) {
+            Ok(config) => zabra::runtime::handover(&config.storage.data_dir, to),
+            Err(e) => Err(e.to_string()),
+        }
     };
-    match Config::load(&args, &|_| None, &System) {
-        Ok(config) => zabra::runtime::handover(&config.storage.data_dir, to),
-        Err(e) => {
-            eprintln!("{e}");
-            2
+    match said {
+        Ok(text) => {
+            println!("{text}");
+            0
+        }
+        Err(text) => {
+            eprintln!("{text}");
+            1
         }
     }
 }

@@ -137,9 +137,12 @@ fn hand_over(to: Option<ServerId>, inputs: &Sender<Queued>, waiting: &Waiting) -
         .unwrap_or_else(|_| Err("no answer in time".to_owned()))
 }
 
-/// The subcommand `handover [--to SID] DIR`; `DIR` is the data directory of the leader. The exit
-/// code: 0 when another server leads, 1 when nothing changed.
-pub fn handover(data_dir: &Path, to: Option<i64>) -> i32 {
+/// The subcommand `handover`: lets the leader that runs over this data directory hand over to `to`,
+/// or to whoever is best. What it says.
+///
+/// # Errors
+/// Why nothing changed.
+pub fn handover(data_dir: &Path, to: Option<i64>) -> Result<String, String> {
     let ask = || -> io::Result<String> {
         let mut stream = at(data_dir, |short| UnixStream::connect(short))?;
         stream.set_read_timeout(Some(HANDOVER_MAX + PATIENCE))?;
@@ -147,19 +150,16 @@ pub fn handover(data_dir: &Path, to: Option<i64>) -> i32 {
         stream.write_all(format!("handover{to}\n").as_bytes())?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
-        Ok(text)
+        Ok(text.trim_end().to_owned())
     };
-    let text = match ask() {
-        Ok(text) => text,
-        Err(e) => format!(
-            "error: no member of an ensemble runs over {} (or it is not yours): {e}\n",
+    match ask() {
+        Ok(text) if text.starts_with("server ") => Ok(text),
+        Ok(text) => Err(text),
+        Err(e) => Err(format!(
+            "error: no member of an ensemble runs over {}, or it is not yours: {e}",
             data_dir.display()
-        ),
-    };
-    let failed = !text.starts_with("server ");
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    i32::from(failed)
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -196,8 +196,8 @@ mod tests {
                 }
             }
         });
-        assert_eq!(handover(&dir, Some(2)), 0);
-        assert_eq!(handover(&dir, None), 1);
+        assert_eq!(handover(&dir, Some(2)), Ok("server 2 leads".to_owned()));
+        assert_eq!(handover(&dir, None), Err("error: no".to_owned()));
         member.join().unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
     }
