@@ -11,6 +11,8 @@ use zabra::tree::{DataTree, TreeOptions};
 use zabra::zab::leader::History;
 use zabra::zab::{CommittedLog, Logged};
 
+use crate::handover::SHORT_EPOCH;
+
 /// Transactions kept in memory for learners: few, so that all ways of synchronising are met.
 const KEPT: usize = 30;
 
@@ -25,7 +27,8 @@ pub struct Disk {
 }
 
 fn follows(last: Zxid, next: Zxid) -> bool {
-    last.next() == Some(next) || (next.epoch() > last.epoch() && next.counter() == 1)
+    let opens = next.counter() == 1 || next.counter() == u32::MAX - SHORT_EPOCH + 1;
+    last.next() == Some(next) || (next.epoch() > last.epoch() && opens)
 }
 
 /// The snapshot's stream; the tree may be ahead of the job, as it is for a real one.

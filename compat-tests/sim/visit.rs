@@ -92,7 +92,8 @@ impl World {
     }
 
     fn write(&mut self, id: usize, sid: i64, s: &Serving) -> Fail {
-        let ends = |c: &Sent| matches!(c.ask, Ask::Close);
+        // Nor is anything sent behind a sync before it is answered: connections wait for it too.
+        let ends = |c: &Sent| matches!(c.ask, Ask::Close | Ask::Sync);
         if self.clients[id].sent.iter().any(ends) {
             return Ok(());
         }

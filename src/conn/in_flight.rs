@@ -25,6 +25,7 @@ pub(super) struct Write {
 pub(super) struct InFlight {
     /// Each with whether it is part of the edge's sums.
     writes: VecDeque<(Write, bool)>,
+    syncs: usize,
 }
 
 impl InFlight {
@@ -36,15 +37,22 @@ impl InFlight {
         self.writes.len()
     }
 
+    /// True while a sync is not answered.
+    pub(super) fn has_sync(&self) -> bool {
+        self.syncs > 0
+    }
+
     pub(super) fn push(&mut self, write: Write, edge: &Edge) {
         edge.outstanding.fetch_add(1, Relaxed);
         edge.outstanding_bytes.fetch_add(write.bytes, Relaxed);
+        self.syncs += usize::from(write.op == OpCode::Sync);
         self.writes.push_back((write, true));
     }
 
     /// The one that is answered now.
     pub(super) fn pop(&mut self, edge: &Edge) -> Option<Write> {
         let (write, counted) = self.writes.pop_front()?;
+        self.syncs -= usize::from(write.op == OpCode::Sync);
         if counted {
             uncount(&write, edge);
         }

@@ -258,6 +258,8 @@ impl Protocol {
             op => op.map_or(Class::Internal, OpCode::class),
         };
         let must_wait = match class {
+            // A sync may have to wait where a write does not, and is answered before it.
+            Class::Write if op != Some(OpCode::Sync) && self.in_flight.has_sync() => true,
             Class::Write => !self.in_flight.is_empty() && self.edge.is_full(),
             Class::Read | Class::Connection | Class::Internal => !self.in_flight.is_empty(),
         };

@@ -294,6 +294,8 @@ impl Leading {
                 if let Some(server) = &mut self.server {
                     server.release(now, &mut self.effects);
                 }
+                self.take_log(now, out);
+                self.leader.resumed();
             }
             LeaderEffect::HandedOver(to) => {
                 self.next = Some(to);

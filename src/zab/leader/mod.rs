@@ -401,12 +401,30 @@ impl Leader {
 
     /// SYNC is answered once everything proposed before it is committed: FIFO does the rest.
     fn sync(&mut self, link: Option<LinkId>) {
-        let upto = match self.proposals.is_empty() {
-            true => self.cache.last(),
-            false => self.proposals.last(),
+        let upto = match self.handover {
+            // Behind writes that are held.
+            Some(_) => Zxid(i64::MAX),
+            None => self.everything(),
         };
         let round = self.confirmation();
         self.syncs.push_back(WaitingSync { upto, round, link });
+        self.answer_syncs();
+    }
+
+    /// The last transaction that was proposed.
+    fn everything(&self) -> Zxid {
+        match self.proposals.is_empty() {
+            true => self.cache.last(),
+            false => self.proposals.last(),
+        }
+    }
+
+    /// What was held during a handover that was given up is proposed: so syncs wait for that.
+    pub fn resumed(&mut self) {
+        let upto = self.everything();
+        for sync in &mut self.syncs {
+            sync.upto = sync.upto.min(upto);
+        }
         self.answer_syncs();
     }
 
