@@ -34,7 +34,8 @@ impl World {
         p.looked = Some(recent.last());
         let last = recent.last();
         let applied = p.serving.as_ref().map_or(Zxid::ZERO, |s| s.tree.applied());
-        if applied.counter() != self.opening && !node.disk.holds(applied) {
+        let opens = applied.counter() == self.opening || applied == Zxid::ZERO;
+        if !opens && !node.disk.holds(applied) {
             return Err(format!("{sid} applied {applied}, which it has not logged"));
         }
         // What was dropped again in this very step is in the log.
@@ -173,7 +174,8 @@ impl World {
 
     /// A client was told of `zxid`: it is on the disks of a quorum, dead or alive.
     pub fn told(&mut self, zxid: Zxid) -> Fail {
-        if zxid.counter() == self.opening || !self.acked.insert(zxid) {
+        let opens = zxid.counter() == self.opening || zxid == Zxid::ZERO;
+        if opens || !self.acked.insert(zxid) {
             return Ok(());
         }
         if !self.committed.contains_key(&zxid) {

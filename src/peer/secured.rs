@@ -155,7 +155,7 @@ mod tests {
                 Zxid(n),
             )));
             match to.recv().await {
-                Some(Incoming::Packets(packets)) => assert_eq!(packets[0].zxid, Zxid(n)),
+                Some(Incoming::Packets(packets, _)) => assert_eq!(packets[0].zxid, Zxid(n)),
                 _ => panic!("no packet"),
             }
         }
