@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import wire
-from ensemble.members import until
+from ensemble.members import SILENCE, until
 from ensemble.session import Session, set_body
 
 # Epochs end so soon that a few pass under load.
@@ -137,6 +137,22 @@ class Reigns:
                 low = stat[name] & 0xFFFFFFFF
                 assert stat[name] <= 0 or low not in (0, 0xFFFFFFFF), (path, stat)
         return "without a write for %d ms; %s" % (gap * 1000, self.note)
+
+    def linear_syncs(self):
+        """With `linearizableSync` also a leader that is cut off answers no sync that misses
+        something: nobody is suspected here."""
+        with self.loaded(options={"config": {"linearizableSync": "true"}}) as (ensemble, load):
+            for _ in range(5 if self.long else 1):
+                leader = ensemble.settle()
+                others = [m.sid for m in ensemble if m is not leader]
+                ensemble.net.hold(ensemble.both([leader.sid], others))
+                ensemble.settle(others)
+                load.goes_on(100)
+                until("the old leader has stepped down", lambda: leader.mode is None, SILENCE * 4)
+                ensemble.net.heal()
+                ensemble.settle()
+                load.goes_on()
+        return self.note
 
     def epoch_ends_beside_apache(self):
         """With one member of Apache's an election must begin the next epoch, as among theirs."""

@@ -41,7 +41,8 @@ impl World {
     pub fn turned(&mut self, sid: i64, learner: bool) -> Fail {
         let opening = self.opening;
         let p = self.process(sid);
-        let applied = p.peer.data().tree.applied();
+        p.reign = p.peer.history().current;
+        let (applied, last) = (p.peer.data().tree.applied(), p.peer.data().last());
         if let Some(serving) = &mut p.serving {
             serving.learner = learner;
         }
@@ -50,6 +51,9 @@ impl World {
             return Ok(());
         }
         self.turns += 1;
+        if last.epoch() < applied.epoch() {
+            self.before.insert(applied, last);
+        }
         let first = *self.leaders.entry(applied.epoch()).or_insert(sid);
         if first != sid || applied.counter() != opening {
             return Err(format!("{sid} leads {:?}, as {first} did", applied.epoch()));

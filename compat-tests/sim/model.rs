@@ -8,6 +8,7 @@ use zabra::proto::event::EventType;
 use zabra::proto::txn::{Entry, SubTxn, Txn, path as text};
 
 use crate::client::Ask;
+use crate::handover::SHORT_EPOCH;
 
 /// A node at some time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,7 +134,8 @@ impl Model {
     /// The next committed transaction.
     pub fn apply(&mut self, zxid: Zxid, bytes: &[u8]) -> Result<(), String> {
         let follows = self.last.next() == Some(zxid)
-            || (zxid.epoch() > self.last.epoch() && zxid.counter() == 1);
+            || (zxid.epoch() > self.last.epoch()
+                && (zxid.counter() == 1 || zxid.counter() == u32::MAX - SHORT_EPOCH + 1));
         if !follows {
             return Err(format!("{zxid} is committed behind {}", self.last));
         }

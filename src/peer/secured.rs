@@ -146,11 +146,6 @@ mod tests {
         (sender, from)
     }
 
-    /// Waits until the other side closes, whatever it says before.
-    async fn ended(stream: &mut TcpStream) {
-        while stream.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {}
-    }
-
     /// Sends a packet each way.
     async fn talk(a: Secured, b: Secured) {
         let ((a, mut at_a), (b, mut at_b)) = (linked(a), linked(b));
@@ -186,6 +181,13 @@ mod tests {
         talk(out, inside).await;
     }
 
+    /// The other side says its word, and closes.
+    async fn until_closed(stream: &mut TcpStream) {
+        let mut said = Vec::new();
+        let _ = stream.read_to_end(&mut said).await;
+        assert!(said.len() <= WORD.len());
+    }
+
     #[tokio::test]
     async fn who_fails_loses_its_own_connection_only() {
         let toy = Arc::new(Toy::default());
@@ -194,7 +196,7 @@ mod tests {
             .await
             .unwrap();
         wrong.write_all(&[0; WORD.len()]).await.unwrap();
-        ended(&mut wrong).await;
+        until_closed(&mut wrong).await;
         let silent = TcpStream::connect((at.host.as_str(), at.port))
             .await
             .unwrap();
@@ -212,7 +214,7 @@ mod tests {
         let mut silent = TcpStream::connect((at.host.as_str(), at.port))
             .await
             .unwrap();
-        ended(&mut silent).await;
+        until_closed(&mut silent).await;
         // One that never answers.
         let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = mute.local_addr().unwrap().port();

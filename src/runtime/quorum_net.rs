@@ -293,7 +293,10 @@ impl QuorumNet {
         let limit = Duration::from_millis(u64::from(self.config.quorum.cnx_timeout_ms));
         let (guard, secure) = (self.guard.clone(), secure_limit(&self.config));
         let task = self.handle.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(u64::from(delay_ms))).await;
+            // Not even a timer's tick when there is no need.
+            if delay_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(u64::from(delay_ms))).await;
+            }
             let mut tried = 0;
             while tries.is_none_or(|most| tried < most) {
                 let dialed = secured::dial(guard.as_ref(), targets.clone(), limit, secure).await;

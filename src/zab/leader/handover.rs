@@ -67,6 +67,32 @@ impl Leader {
         Ok(())
     }
 
+    /// A voter has promised a later epoch to a leader that then failed, and must not follow ours:
+    /// ours goes on above it. Apache's would stay out until the next election.
+    pub(super) fn overtake(&mut self, now: i64, link: LinkId) {
+        let Some(h) = self.handlers.get(&link) else {
+            return;
+        };
+        let votes = h.kind == LearnerKind::Follower && self.quorum.is_voter(h.sid);
+        let stranger = h.last.epoch() <= self.epoch || !votes;
+        // Not again and again for somebody who only says so.
+        let soon = now - self.since_ms < self.options.tick_ms;
+        if self.phase != Phase::Active || stranger || soon {
+            return;
+        }
+        let (sid, epoch) = (h.sid.0, h.last.epoch().0);
+        match self.renew(now) {
+            Ok(()) => tracing::info!(
+                target: "o.a.z.s.q.Leader",
+                "Server {sid} has promised epoch {epoch}: a later one than ours begins"
+            ),
+            Err(why) => tracing::warn!(
+                target: "o.a.z.s.q.Leader",
+                "Server {sid} has promised epoch {epoch} and cannot follow: {why}"
+            ),
+        }
+    }
+
     fn check_free(&self) -> Result<(), &'static str> {
         match (self.phase, &self.handover) {
             (Phase::Active, None) => Ok(()),

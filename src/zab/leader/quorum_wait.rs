@@ -48,6 +48,7 @@ impl Leader {
             "{kind:?} sid: {} : info : acceptedEpoch {}", sid.0, packet.zxid.epoch().0
         );
         self.try_new_epoch(now);
+        self.overtake(now, link);
         self.invite(link);
     }
 

@@ -594,3 +594,25 @@ fn a_linearizable_sync_of_a_learner_waits_too_and_for_its_commits() {
     t.leader.logged(z(2, 1));
     assert!(t.did().contains(&"2 SYNC 0:0".to_owned()));
 }
+
+#[test]
+fn a_voter_that_promised_a_later_epoch_is_overtaken() {
+    let mut t = all_ours();
+    t.leader.gone(LinkId(3));
+    let mut info = LearnerInfo::new(ServerId(3), 0).encode();
+    Capabilities::OURS.append(&mut info);
+    let hello = QuorumPacket::new(P::FollowerInfo, z(3, 0)).with_data(info);
+    // At once nothing changes; a tick later the next epoch begins.
+    for (now, over) in [(0, false), (1000, true)] {
+        t.now = now;
+        t.leader.connected(now, LinkId(7));
+        t.hear(7, hello.clone());
+        let did = t.did();
+        assert_eq!(
+            did.contains(&"HandedOver(ServerId(1))".into()),
+            over,
+            "{did:?}"
+        );
+        t.leader.gone(LinkId(7));
+    }
+}
