@@ -38,11 +38,8 @@ impl World {
             return Err(format!("{sid} applied {applied}, which it has not logged"));
         }
         // What was dropped again in this very step is in the log.
-        let log = node
-            .disk
-            .log
-            .iter()
-            .filter(|l| l.0 > from && l.0 <= recent.base());
+        let dropped = node.disk.log.iter().take_while(|_| from < recent.base());
+        let log = dropped.filter(|l| l.0 > from && l.0 <= recent.base());
         let new: Vec<_> = log.cloned().chain(recent.after(from)).collect();
         let leads = matches!(p.peer.state(), PeerState::Leading(_));
         let highest = self

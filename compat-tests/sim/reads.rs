@@ -31,7 +31,7 @@ impl World {
     pub fn drain(&mut self, id: usize, upto: Zxid) -> Fail {
         while let Some((_, _, inbox)) = self.clients[id].at.clone() {
             let Some(item) = inbox.pop(upto) else {
-                if inbox.is_closed() {
+                if inbox.is_closed() && self.mutation != Some(Mutation::TailVisible) {
                     self.clients[id].disconnect();
                 }
                 return Ok(());
