@@ -34,7 +34,8 @@ impl World {
         p.looked = Some(recent.last());
         let last = recent.last();
         let applied = p.serving.as_ref().map_or(Zxid::ZERO, |s| s.tree.applied());
-        if applied.counter() != 0 && !node.disk.holds(applied) {
+        let opens = applied.counter() == 0 || applied.counter() == self.opening;
+        if !opens && !node.disk.holds(applied) {
             return Err(format!("{sid} applied {applied}, which it has not logged"));
         }
         // What was dropped again in this very step is in the log.
@@ -76,11 +77,11 @@ impl World {
         let mut at = from;
         // Whoever took a snapshot has never had what is in it.
         while at > self.model.last {
-            if let Some(bytes) = self.bytes.get(&at).filter(|_| at.counter() != 0) {
+            if let Some(bytes) = self.bytes.get(&at).filter(|_| !self.opens(at)) {
                 all.push((at, bytes.clone()));
             }
-            let opening = Zxid::of(at.epoch(), 0);
-            let first = at.counter() == 1;
+            let opening = Zxid::of(at.epoch(), self.opening);
+            let first = at.counter() == self.opening + 1;
             let before = self.before.get(&at);
             at = *before
                 .or_else(|| self.before.get(&opening).filter(|_| first))
@@ -170,7 +171,7 @@ impl World {
 
     /// A client was told of `zxid`: it is on the disks of a quorum, dead or alive.
     pub fn told(&mut self, zxid: Zxid) -> Fail {
-        if zxid.counter() == 0 || !self.acked.insert(zxid) {
+        if self.opens(zxid) || !self.acked.insert(zxid) {
             return Ok(());
         }
         if !self.committed.contains_key(&zxid) {

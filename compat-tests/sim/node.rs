@@ -214,7 +214,7 @@ impl World {
             }
             let last = self.process(sid).peer.data().last();
             if last.epoch() < epoch {
-                self.before.insert(Zxid::of(epoch, 0), last);
+                self.before.insert(Zxid::of(epoch, self.opening), last);
             }
         }
         self.calm_since = self.now;

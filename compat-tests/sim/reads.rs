@@ -113,7 +113,7 @@ impl World {
         if !self.clients[id].sent.is_empty() {
             return Err("a read overtook a write".into());
         }
-        if at > self.model.last && at.counter() != 0 {
+        if at > self.model.last && !self.opens(at) {
             return Err(format!("reads at {at}, which is not committed"));
         }
         let old = self.told_before(self.now - STALE_MS);

@@ -98,6 +98,7 @@ impl World {
             return Ok(());
         }
         let since = self.told_before(self.now);
+        self.clients[id].epoch = self.process(sid).reign;
         let mono_ms = self.clock(sid).mono_ms;
         let client = &mut self.clients[id];
         client.xid += 1;
