@@ -55,8 +55,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use mutation::{MUTATIONS, Mutation};
 use world::{Fail, World};
 
-/// Faults end here, ms.
-const STORM_MS: i64 = 15_000;
+/// Faults last at least this long, ms, and at most twice as long.
+const STORM_MS: usize = 6_000;
 /// By then everybody must serve again, ms later.
 const CONVERGE_MS: i64 = 20_000;
 /// And sessions without a client are over, ms later.
@@ -64,7 +64,8 @@ const QUIET_MS: i64 = 14_000;
 
 fn play(seed: u64, mutation: Option<Mutation>, trace: bool) -> Fail {
     let mut world = World::new(seed, mutation, trace);
-    world.run(STORM_MS)?;
+    let storm = STORM_MS + world.rng.below(STORM_MS);
+    world.run(storm as i64)?;
     world.heal()?;
     let end = world.now + CONVERGE_MS;
     while world.now < end && !world.all_serve() {

@@ -34,16 +34,13 @@ impl World {
         p.looked = Some(recent.last());
         let last = recent.last();
         let applied = p.serving.as_ref().map_or(Zxid::ZERO, |s| s.tree.applied());
-        let opens = applied.counter() == self.opening || applied == Zxid::ZERO;
+        let opens = applied.counter() == 0 || applied.counter() == self.opening;
         if !opens && !node.disk.holds(applied) {
             return Err(format!("{sid} applied {applied}, which it has not logged"));
         }
         // What was dropped again in this very step is in the log.
-        let log = node
-            .disk
-            .log
-            .iter()
-            .filter(|l| l.0 > from && l.0 <= recent.base());
+        let dropped = node.disk.log.iter().take_while(|_| from < recent.base());
+        let log = dropped.filter(|l| l.0 > from && l.0 <= recent.base());
         let new: Vec<_> = log.cloned().chain(recent.after(from)).collect();
         let leads = matches!(p.peer.state(), PeerState::Leading(_));
         let highest = self
@@ -80,7 +77,7 @@ impl World {
         let mut at = from;
         // Whoever took a snapshot has never had what is in it.
         while at > self.model.last {
-            if let Some(bytes) = self.bytes.get(&at).filter(|_| at.counter() != self.opening) {
+            if let Some(bytes) = self.bytes.get(&at).filter(|_| !self.opens(at)) {
                 all.push((at, bytes.clone()));
             }
             let opening = Zxid::of(at.epoch(), self.opening);
@@ -174,8 +171,7 @@ impl World {
 
     /// A client was told of `zxid`: it is on the disks of a quorum, dead or alive.
     pub fn told(&mut self, zxid: Zxid) -> Fail {
-        let opens = zxid.counter() == self.opening || zxid == Zxid::ZERO;
-        if opens || !self.acked.insert(zxid) {
+        if self.opens(zxid) || !self.acked.insert(zxid) {
             return Ok(());
         }
         if !self.committed.contains_key(&zxid) {

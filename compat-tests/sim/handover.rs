@@ -1,6 +1,6 @@
 //! Leadership that is handed over, and epochs whose counter ends.
 
-use zabra::base::ServerId;
+use zabra::base::{ServerId, Zxid};
 use zabra::quorum::{Input, PeerState};
 
 use crate::world::{Fail, World};
@@ -15,6 +15,11 @@ impl World {
             0 => u32::MAX - SHORT_EPOCH,
             _ => 0,
         }
+    }
+
+    /// True for where an epoch opens: no transaction has that zxid.
+    pub fn opens(&self, zxid: Zxid) -> bool {
+        zxid.counter() == 0 || zxid.counter() == self.opening
     }
 
     /// Somebody asks a server for a handover, whether or not it can.
@@ -39,10 +44,11 @@ impl World {
 
     /// The server has another role now, under the same clients.
     pub fn turned(&mut self, sid: i64, learner: bool) -> Fail {
+        self.calm_since = self.now;
         let opening = self.opening;
         let p = self.process(sid);
         p.reign = p.peer.history().current;
-        let (applied, last) = (p.peer.data().tree.applied(), p.peer.data().last());
+        let applied = p.peer.data().tree.applied();
         if let Some(serving) = &mut p.serving {
             serving.learner = learner;
         }
@@ -51,6 +57,7 @@ impl World {
             return Ok(());
         }
         self.turns += 1;
+        let last = self.process(sid).peer.data().last();
         if last.epoch() < applied.epoch() {
             self.before.insert(applied, last);
         }

@@ -35,6 +35,8 @@ pub struct Deed {
 #[derive(Default)]
 pub struct Model {
     pub last: Zxid,
+    /// Counter at which epochs open.
+    opening: u32,
     nodes: BTreeMap<String, Vec<(Zxid, Option<State>)>>,
     /// Of each node: when which child came (true) or went.
     children: BTreeMap<String, Vec<(Zxid, bool, String)>>,
@@ -46,6 +48,14 @@ pub struct Model {
 }
 
 impl Model {
+    /// Nothing yet, where epochs open at this counter.
+    pub fn new(opening: u32) -> Self {
+        Self {
+            opening,
+            ..Self::default()
+        }
+    }
+
     /// The node at `path` after everything up to `at`.
     pub fn node(&self, path: &str, at: Zxid) -> Option<&State> {
         let versions = self.nodes.get(path)?;
@@ -134,8 +144,7 @@ impl Model {
     /// The next committed transaction.
     pub fn apply(&mut self, zxid: Zxid, bytes: &[u8]) -> Result<(), String> {
         let follows = self.last.next() == Some(zxid)
-            || (zxid.epoch() > self.last.epoch()
-                && (zxid.counter() == 1 || zxid.counter() == u32::MAX - SHORT_EPOCH + 1));
+            || (zxid.epoch() > self.last.epoch() && zxid.counter() == self.opening + 1);
         if !follows {
             return Err(format!("{zxid} is committed behind {}", self.last));
         }

@@ -31,7 +31,7 @@ impl World {
     pub fn drain(&mut self, id: usize, upto: Zxid) -> Fail {
         while let Some((_, _, inbox)) = self.clients[id].at.clone() {
             let Some(item) = inbox.pop(upto) else {
-                if inbox.is_closed() {
+                if inbox.is_closed() && self.mutation != Some(Mutation::TailVisible) {
                     self.clients[id].disconnect();
                 }
                 return Ok(());
@@ -113,7 +113,7 @@ impl World {
         if !self.clients[id].sent.is_empty() {
             return Err("a read overtook a write".into());
         }
-        if at > self.model.last && at.counter() != self.opening && at != Zxid::ZERO {
+        if at > self.model.last && !self.opens(at) {
             return Err(format!("reads at {at}, which is not committed"));
         }
         let old = self.told_before(self.now - STALE_MS);

@@ -73,7 +73,8 @@ impl World {
             return self.hang_up(id, sid, &s, inbox);
         }
         let hasty = self.mutation == Some(Mutation::ReadOvertakesWrite);
-        if self.rng.chance(45) && (hasty || self.clients[id].sent.is_empty()) {
+        let reads = if self.writing { 45 } else { 2 };
+        if self.rng.chance(reads) && (hasty || self.clients[id].sent.is_empty()) {
             return self.read(id, &s.tree, &inbox);
         }
         if !self.writing || self.clients[id].sent.len() > 4 {
@@ -98,6 +99,7 @@ impl World {
             return Ok(());
         }
         let since = self.told_before(self.now);
+        self.clients[id].epoch = self.process(sid).reign;
         let mono_ms = self.clock(sid).mono_ms;
         let client = &mut self.clients[id];
         client.xid += 1;

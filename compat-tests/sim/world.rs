@@ -130,7 +130,7 @@ impl World {
             told: Vec::new(),
             before: BTreeMap::new(),
             decided: Zxid::ZERO,
-            model: Model::default(),
+            model: Model::new(Self::opening_counter(seed)),
             calm_since: 0,
             rule: QuorumVerifier::of(&ensemble(&members)),
             members,
