@@ -242,6 +242,7 @@ impl World {
 
     pub fn options(&self, me: i64) -> PeerOptions {
         PeerOptions {
+            read_only_after_ms: None,
             me: ServerId(me),
             members: Members::new(ensemble(&self.members), None),
             election: ElectionOptions {

@@ -96,7 +96,8 @@ impl Peer {
             out.net.extend(from.map(Effect::DropLeader));
             out.net.push(Effect::ConnectLeader(link, to));
             let limit = MEET_MS.min(self.options.connect_limit_ms);
-            let role = Learning::new(self, (link, to), observes, false, now).over(server, limit, now);
+            let role =
+                Learning::new(self, (link, to), observes, false, now).over(server, limit, now);
             self.phase = Phase::Learning(Box::new(role));
             return;
         }

@@ -114,6 +114,8 @@ impl World {
             connect_throttle: None,
             serving: AtomicBool::new(true),
             learner: false,
+            read_only: false,
+            local_sessions: false,
             auth_failed: Default::default(),
         });
         Self {
