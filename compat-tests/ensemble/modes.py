@@ -4,14 +4,17 @@ what it must meet through every other one of that role."""
 
 import contextlib
 import functools
+import os
 import re
 import socket
 import struct
+import subprocess
 import threading
 
 import wire
 from ensemble.members import Ensemble, until
 from ensemble.session import EXISTS, GET_CHILDREN, SYNC
+from processes import kill_group, spawn
 
 MULTI_READ, GET_EPHEMERALS, COUNT, ADD_WATCH, WHO_AM_I, SET_WATCHES = 22, 103, 104, 106, 107, 101
 RECONFIG, CHECK_WATCHES, REMOVE_WATCHES = 16, 17, 18
@@ -108,7 +111,11 @@ class Script:
         return self.ask(name, client, op, wire.create_body(path, b"d", flags))
 
     def end(self):
+        """No session is left behind: local ones are counted."""
         for client in self.open:
+            with contextlib.suppress(wire.Gone, OSError, AssertionError):
+                if client.session:
+                    client.close()
             client.drop()
 
     def path(self, name):
@@ -242,6 +249,7 @@ def upgrade(s):
     moved = s.connect("elsewhere", s.others[0].port, session=c.session, password=c.password)
     s.create("it writes there", moved, s.path("eph4"), EPHEMERAL)
     s.create("and not here", c, s.path("eph5"), EPHEMERAL)
+    s.ask("sync there", moved, SYNC, wire.string("/"))
     s.ask("owned there", moved, GET_EPHEMERALS, wire.string("/"), lambda r: r.take(">i"))
     back = s.connect("back", session=c.session, password=c.password)
     s.ask("sync here", back, SYNC, wire.string("/"))
@@ -457,7 +465,7 @@ class Modes:
             with Ensemble(self.ctx, members, self.config, self.properties) as ensemble:
                 failed = self.ctx.report.failed
                 title = "%s: %s: " % (self.name, number)
-                cases = [(title + "start", lambda: ensemble.start(3) and None)]
+                cases = [(title + "start", functools.partial(self.start, ensemble))]
                 for script in self.scripts:
                     name = script.__name__.replace("_", " ")
                     cases.append((title + name, functools.partial(self.through_all, ensemble, script)))
@@ -467,6 +475,16 @@ class Modes:
                 if self.ctx.report.failed != failed:
                     for member in ensemble:
                         ensemble.keep_log(member)
+
+    @staticmethod
+    def start(ensemble):
+        """Up to the first transaction of the epoch, so that zxids go on one by one."""
+        ensemble.start(3)
+        with contextlib.closing(Client(ensemble[3].port)) as c:
+            c.create("/started")
+        for member in ensemble:
+            with contextlib.closing(Client(member.port)) as c:
+                c.call(SYNC, wire.string("/"))
 
     def is_wanted(self, number):
         only = self.ctx.only
@@ -536,8 +554,27 @@ class Modes:
             back = Client(m.port, read_only=True, session=c.session, password=c.password)
             got.append(("the session from before", back.answer))
             steps += self.compare(ensemble, m.sid, self.cut, got)
-        self.connected_again(ensemble, known[0])
+        with self.kazoo(ensemble[2]):
+            self.connected_again(ensemble, known[0])
         return "%d steps" % steps
+
+    @contextlib.contextmanager
+    def kazoo(self, member):
+        """A kazoo client reads at the member before, and writes there after the body."""
+        if "localSessionsEnabled" not in self.config:
+            yield
+            return
+        program = os.path.join(os.path.dirname(__file__), "kazoo_read_only.py")
+        command = [self.ctx.python, program, "127.0.0.1:%d" % member.port]
+        process = spawn(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            said = process.stdout.readline()
+            assert said == b"reading\n", said + process.stdout.read()
+            yield
+            said = process.stdout.read()
+            assert said == b"writing\n", said
+        finally:
+            kill_group(process)
 
     def connected_again(self, ensemble, alive):
         """Read-only clients are sent away, sessions of the ensemble go on."""

@@ -4,7 +4,7 @@ the server under test, in one ensemble and in each role."""
 import os
 import sys
 
-PARTS = ("server",)
+PARTS = ("server", "python")
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [TESTS, os.path.join(TESTS, "durability")]

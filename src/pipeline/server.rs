@@ -317,7 +317,7 @@ impl Server {
     /// what comes into the tree from now on. The sessions that live.
     pub fn end(&mut self) -> BTreeMap<i64, i32> {
         for inbox in self.bound.values() {
-            inbox.close();
+            inbox.dismiss();
         }
         if let Some(cancelled) = self.last_snapshot.take() {
             cancelled.store(true, Ordering::Release);
