@@ -128,9 +128,19 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "ensemble",
-        "reconfigEnabled, localSessionsEnabled, readonlymode.enabled, observerMasterPort, sslQuorum and \
-         quorum.auth.* work",
+        "reconfigEnabled, observerMasterPort, sslQuorum and quorum.auth.* work",
         "not there yet: a configuration that sets one is refused at start",
+    ),
+    (
+        "ensemble",
+        "a leader with an id above 127 takes its own ended local sessions for another server's, and \
+         prepares their writes",
+        "their writes fail with SESSIONEXPIRED, as with smaller ids",
+    ),
+    (
+        "ensemble",
+        "without a quorum, errors of writes may overtake replies to earlier reads",
+        "replies come in the order of the requests",
     ),
     (
         "ensemble",

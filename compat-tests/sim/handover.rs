@@ -6,7 +6,7 @@ use zabra::quorum::{Input, PeerState};
 use crate::world::{Fail, World};
 
 /// Transactions of an epoch, where epochs are short.
-pub const SHORT_EPOCH: u32 = 30;
+const SHORT_EPOCH: u32 = 30;
 
 impl World {
     /// Counter at which epochs open: near their end with some seeds.

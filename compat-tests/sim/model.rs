@@ -8,7 +8,6 @@ use zabra::proto::event::EventType;
 use zabra::proto::txn::{Entry, SubTxn, Txn, path as text};
 
 use crate::client::Ask;
-use crate::handover::SHORT_EPOCH;
 
 /// A node at some time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +33,8 @@ pub struct Deed {
 /// See the module. Nothing is forgotten: every state since the beginning can be asked for.
 #[derive(Default)]
 pub struct Model {
+    /// Sessions are local until they create an ephemeral node.
+    pub local: bool,
     pub last: Zxid,
     /// Counter at which epochs open.
     opening: u32,
@@ -48,10 +49,11 @@ pub struct Model {
 }
 
 impl Model {
-    /// Nothing yet, where epochs open at this counter.
-    pub fn new(opening: u32) -> Self {
+    /// Nothing yet, where epochs open at this counter, with or without local sessions.
+    pub fn new(opening: u32, local: bool) -> Self {
         Self {
             opening,
+            local,
             ..Self::default()
         }
     }
@@ -169,7 +171,8 @@ impl Model {
                 .unwrap_or(0),
             _ => 0,
         };
-        if err == 0 && !opens && session != SessionId::NONE && !self.lives(session) {
+        let unknown = !opens && session != SessionId::NONE && !self.lives(session);
+        if err == 0 && unknown && !self.local {
             return Err(format!("{zxid} of {session}, which is over: {entry:?}"));
         }
         let deed = Deed {

@@ -206,6 +206,10 @@ impl World {
     pub fn serve(&mut self, sid: i64, serving: Serving) -> Fail {
         let state = self.process(sid).peer.state();
         self.say(|| format!("{sid} serves: {state:?} at {}", serving.tree.applied()));
+        if serving.read_only {
+            // Its clients are those of the suite `modes`.
+            return Ok(());
+        }
         if !serving.learner {
             let epoch = serving.tree.applied().epoch();
             let first = *self.leaders.entry(epoch).or_insert(sid);

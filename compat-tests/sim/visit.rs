@@ -6,6 +6,7 @@ use zabra::base::{SessionId, Zxid};
 use zabra::pipeline::{self, Owner, Request};
 use zabra::proto::OpCode;
 use zabra::quorum::{Input, Serving};
+use zabra::session::SessionKind;
 use zabra::tree::{Inbox, Item};
 
 use crate::client::{Ask, Sent};
@@ -130,8 +131,12 @@ impl World {
 
     /// A learner that ends sessions by its own clock.
     fn expire_here(&mut self, sid: i64, s: &Serving, mono_ms: i64) -> Fail {
-        for session in s.sessions.expire(mono_ms) {
-            let close = close(session, mono_ms);
+        let all = s.sessions.by_deadline(SessionKind::Global);
+        for session in all.range(..=mono_ms).flat_map(|(_, ids)| ids) {
+            let open = s.sessions.get(*session).filter(|s| !s.is_closing());
+            let Some(open) = open else { continue };
+            open.set_closing();
+            let close = close(*session, mono_ms);
             self.step(sid, Input::Client(s.instance, close))?;
         }
         Ok(())

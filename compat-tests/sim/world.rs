@@ -103,6 +103,8 @@ impl World {
         let mut rng = Rng::new(seed);
         let (voters, rule) = *rng.pick(&RULES);
         let members = members(voters, rule);
+        // Some ensembles have local sessions, and serve reads without a quorum.
+        let local = seed % 8 == 5 && mutation.is_none();
         let mut world = Self {
             rng,
             now: 0,
@@ -130,7 +132,7 @@ impl World {
             told: Vec::new(),
             before: BTreeMap::new(),
             decided: Zxid::ZERO,
-            model: Model::new(Self::opening_counter(seed)),
+            model: Model::new(Self::opening_counter(seed), local),
             calm_since: 0,
             rule: QuorumVerifier::of(&ensemble(&members)),
             members,
@@ -242,6 +244,7 @@ impl World {
 
     pub fn options(&self, me: i64) -> PeerOptions {
         PeerOptions {
+            read_only_after_ms: self.model.local.then_some(500),
             me: ServerId(me),
             members: Members::new(ensemble(&self.members), None),
             election: ElectionOptions {
@@ -255,6 +258,8 @@ impl World {
                 snap_count: 40,
                 seed: me as u64,
                 initial_counter: self.opening,
+                local_sessions: self.model.local,
+                local_upgrading: self.model.local,
                 ..ServerOptions::default()
             },
             tick_ms: 500,

@@ -94,6 +94,10 @@ pub struct Edge {
     /// A sync goes to the sequencer, like a write: another server leads, or a quorum must confirm
     /// that this one does.
     pub ordered_syncs: AtomicBool,
+    /// There is no leader: only clients that may be served reads alone are let in.
+    pub read_only: bool,
+    /// New sessions are known to this server only.
+    pub local_sessions: bool,
     /// Auth packets and SASL exchanges that were refused.
     pub auth_failed: AtomicUsize,
 }

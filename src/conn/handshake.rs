@@ -33,18 +33,18 @@ pub(super) fn decode(frame: &[u8], value_max: usize) -> Result<Hello, DecodeErro
     })
 }
 
-/// Appends the answer.
-pub(super) fn encode(out: &mut Vec<u8>, c: &Connected, with_read_only: bool) {
+/// Appends the answer; `read_only` is what its last byte says, if it has one.
+pub(super) fn encode(out: &mut Vec<u8>, c: &Connected, read_only: Option<bool>) {
     let response = ConnectResponse {
         protocol_version: 0,
         timeout: c.timeout,
         session_id: c.session.0,
         password: Some(&c.password),
     };
-    out.count(36 + usize::from(with_read_only));
+    out.count(36 + usize::from(read_only.is_some()));
     response.encode(out);
-    if with_read_only {
-        out.bool(false);
+    if let Some(read_only) = read_only {
+        out.bool(read_only);
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn golden_rejection() {
         let mut out = Vec::new();
-        encode(&mut out, &rejected(), true);
+        encode(&mut out, &rejected(), Some(false));
         let mut expected = vec![0, 0, 0, 0x25];
         expected.extend([0; 16]);
         expected.extend([0, 0, 0, 16]);
@@ -78,7 +78,7 @@ mod tests {
         let h = decode(&hello, 100).unwrap();
         assert_eq!((h.read_only, h.password.len()), (None, 0));
         let mut out = Vec::new();
-        encode(&mut out, &rejected(), h.read_only.is_some());
+        encode(&mut out, &rejected(), h.read_only);
         assert_eq!(out.len(), 40);
         assert!(decode(&hello[..27], 100).is_err());
     }

@@ -213,6 +213,7 @@ impl Protocol {
             return;
         }
         let kind = match hello.session {
+            SessionId::NONE if self.edge.local_sessions => ConnectKind::Local,
             SessionId::NONE => ConnectKind::Global,
             _ => ConnectKind::Renewed,
         };
@@ -225,6 +226,13 @@ impl Protocol {
             return;
         }
         METRICS.connection_request_count.inc();
+        if self.edge.read_only && hello.read_only != Some(true) {
+            tracing::info!(
+                target: "o.a.z.s.ZooKeeperServer",
+                "Refusing session request for not-read-only client /{}", self.info.peer
+            );
+            return;
+        }
         let applied = self.edge.tree.applied();
         if hello.last_zxid_seen > applied {
             tracing::info!(
@@ -414,10 +422,11 @@ impl Protocol {
             Item::Reply(zxid, bytes) => {
                 out.extend_from_slice(&bytes);
                 self.note_size(bytes.len());
-                self.write_answered(zxid);
+                self.write_answered(zxid, is_refused(&bytes));
             }
             Item::Connected(_, connected) => {
-                handshake::encode(out, &connected, self.with_read_only);
+                let byte = self.with_read_only.then_some(self.edge.read_only);
+                handshake::encode(out, &connected, byte);
                 self.count_sent(1);
                 self.opened(&connected);
             }
@@ -448,7 +457,7 @@ impl Protocol {
         }
     }
 
-    fn write_answered(&mut self, zxid: Zxid) {
+    fn write_answered(&mut self, zxid: Zxid, refused: bool) {
         let Some(write) = self.in_flight.pop(&self.edge) else {
             return;
         };
@@ -458,7 +467,8 @@ impl Protocol {
         self.info.latency.record(ms, 1);
         self.info.last_latency.store(ms, Relaxed);
         self.note_reply(write.op, write.xid, zxid);
-        if write.op == OpCode::CloseSession {
+        // A server without a quorum ends no session of the ensemble.
+        if write.op == OpCode::CloseSession && !refused {
             self.stage = Stage::Closing;
         }
     }
@@ -516,4 +526,9 @@ impl Protocol {
             self.info.peer, self.info.session()
         );
     }
+}
+
+/// True for a reply frame that says that nothing is written here.
+fn is_refused(frame: &[u8]) -> bool {
+    frame.get(16..20) == Some(&(Code::NotReadOnly as i32).to_be_bytes())
 }

@@ -51,6 +51,16 @@ impl Server {
                     frame(frames, xid, zxid, code as i32, |_| {});
                 });
             }
+            Pending::CloseLocal {
+                origin,
+                session,
+                xid,
+            } => {
+                if origin.is_some() {
+                    self.throttler.finished();
+                }
+                self.close_local(origin.as_ref(), session, xid, out);
+            }
         }
     }
 
@@ -77,6 +87,7 @@ impl Server {
         match &entry.txn {
             Txn::CreateSession(t) => {
                 self.opening.remove(&entry.session());
+                self.sessions.settle(entry.session());
                 if let Some(inbox) = &origin {
                     METRICS.op_count_create_session.inc();
                     METRICS.op_count_total.inc();
@@ -125,13 +136,13 @@ impl Server {
     }
 
     /// The connection of an ended session closes once everything before is written.
-    fn cut_off(&mut self, session: SessionId, zxid: Zxid, out: &mut Effects) {
+    pub(super) fn cut_off(&mut self, session: SessionId, zxid: Zxid, out: &mut Effects) {
         if let Some(inbox) = self.bound.remove(&session) {
             self.push(&inbox, Item::Close(zxid), out);
         }
     }
 
-    fn answer(
+    pub(super) fn answer(
         &self,
         origin: Option<&Arc<Inbox>>,
         zxid: Zxid,

@@ -18,7 +18,13 @@ impl Server {
     pub(super) fn connect(&mut self, r: ConnectRequest, now: Now, out: &mut Effects) {
         let (min, max) = self.options.session_timeout_ms;
         let timeout = r.timeout.max(min).min(max);
+        if self.options.role == Role::ReadOnly {
+            return self.connect_read_only(r, timeout, now, out);
+        }
         match r.session {
+            SessionId::NONE if self.options.local_sessions => {
+                self.open_local(&r.inbox, timeout, now, out);
+            }
             SessionId::NONE => self.open(r.inbox, timeout, now, out),
             session => self.resume(r.inbox, session, &r.password, timeout, now, out),
         }
@@ -26,8 +32,7 @@ impl Server {
 
     /// The new session counts from now; its client hears of it when its transaction is durable.
     fn open(&mut self, inbox: Arc<Inbox>, timeout: i32, now: Now, out: &mut Effects) {
-        let session = self.next_session;
-        self.next_session = SessionId(session.0.wrapping_add(1));
+        let session = self.take_session_id();
         self.sessions.track(session, timeout, now.mono_ms);
         self.bound.insert(session, inbox.clone());
         self.opening.insert(session);
@@ -49,6 +54,11 @@ impl Server {
         self.submit(request, now, out);
     }
 
+    pub(super) fn take_session_id(&mut self) -> SessionId {
+        let next = SessionId(self.next_session.0.wrapping_add(1));
+        std::mem::replace(&mut self.next_session, next)
+    }
+
     /// Password and liveness come first: a stranger must not cut off the owner.
     ///
     /// Differs: Apache closes the connection that has the session before it looks at the password.
@@ -65,7 +75,7 @@ impl Server {
         if password != password_of(session) {
             return self.turn_away(&inbox, session, out);
         }
-        if self.options.role == Role::Learner {
+        if self.options.role == Role::Learner && !self.sessions.is_local(session) {
             self.upstream.asked(session, inbox, timeout);
             out.forward.push(Forward::Revalidate(session, timeout));
             return;

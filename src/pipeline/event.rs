@@ -51,6 +51,8 @@ pub enum Role {
     Leader,
     /// Sends its clients' writes to the leader, and applies what comes back.
     Learner,
+    /// Has no leader, and serves reads of what it has (Apache: `ReadOnlyZooKeeperServer`).
+    ReadOnly,
 }
 
 /// A write on its way through the server.
@@ -187,6 +189,10 @@ pub struct ServerOptions {
     pub role: Role,
     /// Own id; 1 when standalone.
     pub server_id: ServerId,
+    /// `localSessionsEnabled`: new sessions are known to their server only. Not when alone.
+    pub local_sessions: bool,
+    /// `localSessionsUpgradingEnabled`: one that creates an ephemeral becomes everybody's.
+    pub local_upgrading: bool,
     /// Longest string, buffer or log entry, bytes (`jute.maxbuffer` plus the extra size): what
     /// another server with the same settings reads back.
     pub value_max: usize,
@@ -230,6 +236,8 @@ impl Default for ServerOptions {
         Self {
             role: Role::Alone,
             server_id: ServerId(1),
+            local_sessions: false,
+            local_upgrading: false,
             value_max: 2 * MAX_BUFFER_DEFAULT,
             tick_ms: 2000,
             session_timeout_ms: (4000, 40_000),

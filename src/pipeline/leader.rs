@@ -17,6 +17,8 @@ impl Server {
             self.sessions
                 .track(request.session, timeout, now.mono_ms)
                 .set_owner(request.owner.number());
+            // Should it be a local one of ours: it is the ensemble's now.
+            self.sessions.settle(request.session);
             self.opening.insert(request.session);
         }
     }
@@ -32,7 +34,8 @@ impl Server {
     /// from now on.
     pub fn revalidate(&self, link: u64, session: SessionId, timeout: i32, now: Now) -> bool {
         let alive = self.sessions.get(session).filter(|s| !s.is_closing());
-        if alive.is_none() {
+        // A local one is ours alone (Apache: `checkIfValidGlobalSession`).
+        if alive.is_none_or(|s| !s.is_global()) {
             return false;
         }
         self.sessions

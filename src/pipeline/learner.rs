@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::base::hash::Map;
 use crate::base::{Id, SessionId};
 use crate::jute::{Input as Bytes, Output};
-use crate::proto::OpCode;
 use crate::proto::txn::{Entry, Txn};
-use crate::tree::{Inbox, Item};
+use crate::proto::{Code, OpCode};
+use crate::tree::Inbox;
 
 use super::event::{Effects, Forward, Now, Request};
 use super::reply::frame;
@@ -27,6 +27,8 @@ pub(super) struct Local {
     pub(super) ids: Arc<[Id]>,
     pub(super) origin: Option<Arc<Inbox>>,
     pub(super) received_ms: i64,
+    /// The answer, whatever the leader's transaction says.
+    refused: Option<Code>,
 }
 
 impl Local {
@@ -52,6 +54,8 @@ pub(super) struct Upstream {
     count: usize,
     syncs: VecDeque<Local>,
     resuming: Map<SessionId, VecDeque<(Arc<Inbox>, i32)>>,
+    /// Local sessions that end once what they asked before is answered.
+    pub(super) closing: Map<SessionId, Request>,
 }
 
 impl Upstream {
@@ -65,6 +69,11 @@ impl Upstream {
         waiting.push_back((inbox, timeout));
     }
 
+    /// Something of this session is on its way.
+    pub(super) fn has_of(&self, session: SessionId) -> bool {
+        self.writes.contains_key(&session) || self.syncs.iter().any(|s| s.session == session)
+    }
+
     fn answered(&mut self, session: SessionId) -> Option<(Arc<Inbox>, i32)> {
         let waiting = self.resuming.get_mut(&session)?;
         let first = waiting.pop_front();
@@ -74,7 +83,7 @@ impl Upstream {
         first
     }
 
-    fn put(&mut self, request: Request) -> Forward {
+    fn put(&mut self, request: Request, refused: Option<Code>) -> Forward {
         self.seq += 1;
         let local = Local {
             seq: self.seq,
@@ -85,6 +94,7 @@ impl Upstream {
             ids: request.ids,
             origin: request.origin,
             received_ms: request.received_ms,
+            refused,
         };
         let forward = local.forward();
         if local.op == OpCode::Sync {
@@ -129,6 +139,7 @@ impl Upstream {
     pub(super) fn take_all(&mut self) -> (Vec<(OpCode, Local)>, Vec<Resuming>) {
         let all = std::mem::take(self);
         self.seq = all.seq;
+        self.closing = all.closing;
         let writes = all.writes.into_values().flatten();
         let mut requests: Vec<_> = writes.chain(all.syncs).map(|l| (l.op, l)).collect();
         requests.sort_unstable_by_key(|(_, l)| l.seq);
@@ -148,8 +159,8 @@ impl Upstream {
 
 impl Server {
     /// Hands a client's request to the leader.
-    pub(super) fn forward(&mut self, request: Request, out: &mut Effects) {
-        let forward = self.upstream.put(request);
+    pub(super) fn forward(&mut self, request: Request, refused: Option<Code>, out: &mut Effects) {
+        let forward = self.upstream.put(request, refused);
         out.forward.push(forward);
     }
 
@@ -163,11 +174,20 @@ impl Server {
         {
             self.sessions.track(entry.session(), t.timeout, now.mono_ms);
         }
-        let (origin, xid, op) = match local {
-            Some(l) => (l.origin, l.xid, l.op),
-            None => (None, 0, OpCode::Error),
+        let (origin, xid, op, refused) = match local {
+            Some(l) => (l.origin, l.xid, l.op, l.refused),
+            None => (None, 0, OpCode::Error, None),
         };
-        self.apply_one(&entry, origin, xid, op, now, out);
+        match refused {
+            None => self.apply_one(&entry, origin, xid, op, now, out),
+            Some(code) => {
+                self.apply_one(&entry, None, xid, op, now, out);
+                self.answer(origin.as_ref(), entry.zxid(), out, |frames| {
+                    frame(frames, xid, entry.zxid(), code as i32, |_| {});
+                });
+            }
+        }
+        self.close_waiting(entry.session(), out);
     }
 
     /// Everything the leader had committed when it met our oldest sync is applied here.
@@ -176,15 +196,15 @@ impl Server {
             return;
         };
         let zxid = self.tree.applied();
-        if let Some(inbox) = &sync.origin {
-            let mut body = Bytes::with_limit(&sync.body, self.options.value_max);
-            let path = body.string().ok().flatten();
-            let mut reply = Vec::new();
-            frame(&mut reply, sync.xid, zxid, 0, |out| {
+        let session = sync.session;
+        let mut body = Bytes::with_limit(&sync.body, self.options.value_max);
+        let path = body.string().ok().flatten();
+        self.answer(sync.origin.as_ref(), zxid, out, |reply| {
+            frame(reply, sync.xid, zxid, 0, |out| {
                 out.string(path.as_deref());
             });
-            self.push(inbox, Item::Reply(zxid, reply), out);
-        }
+        });
+        self.close_waiting(session, out);
     }
 
     /// The leader knows whether the session lives.
@@ -211,7 +231,7 @@ impl Server {
             .bound
             .keys()
             .filter_map(|id| self.sessions.get(*id))
-            .filter(|s| s.touched() >= since_ms)
+            .filter(|s| s.touched() >= since_ms && !s.is_local())
             .map(|s| (s.id, s.timeout()))
             .collect();
         touched.sort_unstable();

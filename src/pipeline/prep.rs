@@ -238,8 +238,15 @@ impl Prep {
         if ctx.session == SessionId::NONE {
             return Ok(());
         }
-        let session = self.sessions.get(ctx.session).filter(|s| !s.is_closing());
-        let session = session.ok_or(Code::SessionExpired)?;
+        let Some(session) = self.sessions.get(ctx.session) else {
+            return match self.may_be_elsewhere(ctx.session) {
+                true => Ok(()),
+                false => Err(Code::SessionExpired),
+            };
+        };
+        if session.is_closing() {
+            return Err(Code::SessionExpired);
+        }
         match session.owner() {
             None => session.set_owner(ctx.owner.number()),
             Some(owner) if owner == ctx.owner.number() => {}

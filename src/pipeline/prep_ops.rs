@@ -15,6 +15,7 @@ use crate::proto::{Code, OpCode};
 use crate::tree::{DataTree, content_crc, is_reapable};
 
 use super::change::Change;
+use super::local::is_ephemeral;
 use super::prep::{Context, CreateKind, Place, Prep, Refused};
 
 /// A path that must be there; a null one decodes, and then fails behind the point where the zxid is
@@ -145,7 +146,10 @@ impl Prep {
         place: Place,
     ) -> Result<OpCode, Refused> {
         let kind = self.create_kind(op, r.flags, ttl, ctx, place)?;
-        self.check_session(ctx)?;
+        match is_ephemeral(r.flags) {
+            true => self.check_global_session(op, ctx)?,
+            false => self.check_session(ctx)?,
+        }
         let wanted = given(&r.path)?;
         if !path::has_slash_and_no_nul(wanted) {
             return Err(Code::BadArguments.into());

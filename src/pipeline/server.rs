@@ -46,6 +46,12 @@ pub(super) enum Pending {
         xid: i32,
         code: Code,
     },
+    /// The end of a local session, behind everything that came before it.
+    CloseLocal {
+        origin: Option<Arc<Inbox>>,
+        session: SessionId,
+        xid: i32,
+    },
 }
 
 /// Prepares, proposes, commits and applies; see the module.
@@ -84,7 +90,7 @@ impl Server {
             prep: Prep::new(tree.clone(), sessions.clone(), options.clone()),
             zab: match options.role {
                 Role::Alone => Broadcast::standalone(options.server_id, history),
-                Role::Leader | Role::Learner => {
+                Role::Leader | Role::Learner | Role::ReadOnly => {
                     Broadcast::new(QuorumVerifier::alone(options.server_id), history)
                 }
             },
@@ -139,14 +145,22 @@ impl Server {
         self.roll.replayed(txns);
     }
 
-    /// When [`Input::Tick`] is due at the latest, monotonic ms. Only the leader ends sessions.
+    /// Orders writes, and so ends sessions and reaps.
+    fn rules(&self) -> bool {
+        matches!(self.options.role, Role::Alone | Role::Leader)
+    }
+
+    /// When [`Input::Tick`] is due at the latest, monotonic ms. Only the leader ends sessions that
+    /// are not local.
     pub fn next_tick(&self) -> Option<i64> {
-        if self.options.role == Role::Learner {
-            return None;
+        let local = self.sessions.next_local_deadline();
+        if !self.rules() {
+            return local;
         }
         self.sessions
             .next_deadline()
             .into_iter()
+            .chain(local)
             .chain([self.reaper.next()])
             .chain(self.throttler.deadline())
             .min()
@@ -165,8 +179,10 @@ impl Server {
     /// A request of a client or of the server itself; the former may have to wait. A learner has
     /// nothing to prepare, so that nothing waits here.
     pub(super) fn submit(&mut self, request: Request, now: Now, out: &mut Effects) {
-        if self.options.role == Role::Learner {
-            return self.forward(request, out);
+        match self.options.role {
+            Role::Learner => return self.submit_to_leader(request, out),
+            Role::ReadOnly => return self.submit_read_only(request, out),
+            Role::Alone | Role::Leader => {}
         }
         METRICS.prep_processor_request_queued.inc();
         if request.origin.is_none() {
@@ -202,6 +218,9 @@ impl Server {
         if request.op == OpCode::Sync {
             return self.sync_here(request, out);
         }
+        let Some(request) = self.screen_local(request, now, out) else {
+            return;
+        };
         self.track_forwarded(&request, now);
         // A leader never uses the last counter of its epoch: the next leader begins a new one.
         let alone = self.options.role == Role::Alone;
@@ -298,7 +317,7 @@ impl Server {
     /// what comes into the tree from now on. The sessions that live.
     pub fn end(&mut self) -> BTreeMap<i64, i32> {
         for inbox in self.bound.values() {
-            inbox.close();
+            inbox.dismiss();
         }
         if let Some(cancelled) = self.last_snapshot.take() {
             cancelled.store(true, Ordering::Release);
@@ -307,7 +326,11 @@ impl Server {
     }
 
     fn tick(&mut self, now: Now, out: &mut Effects) {
-        for session in self.sessions.expire(now.mono_ms) {
+        let mut expired = self.sessions.expire_local(now.mono_ms);
+        if self.rules() {
+            expired.append(&mut self.sessions.expire(now.mono_ms));
+        }
+        for session in expired {
             if let Some(s) = self.sessions.get(session) {
                 tracing::info!(
                     target: "o.a.z.s.ZooKeeperServer",
@@ -320,6 +343,9 @@ impl Server {
                 now,
                 out,
             );
+        }
+        if !self.rules() {
+            return;
         }
         for p in self.reaper.due(&self.tree, now) {
             let mut body = Vec::new();

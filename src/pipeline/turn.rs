@@ -41,10 +41,13 @@ impl Server {
         all.extend(self.throttler.take_waiting());
         self.options.role = Role::Learner;
         self.sessions.reopen();
-        // What it did of itself the next leader does.
-        all.retain(|r| r.owner == Owner::Here && r.origin.is_some());
+        // What it did of itself the next leader does, but for making its local sessions everybody's.
+        all.retain(|r| {
+            let own = r.origin.is_some() || r.op == OpCode::CreateSession;
+            r.owner == Owner::Here && own
+        });
         for request in all {
-            self.forward(request, out);
+            self.submit_to_leader(request, out);
         }
     }
 
@@ -82,6 +85,11 @@ impl Server {
             };
             self.submit(request, now, out);
         }
+        let mut closing: Vec<_> = self.upstream.closing.drain().collect();
+        closing.sort_unstable_by_key(|(session, _)| *session);
+        for (_, request) in closing {
+            self.submit(request, now, out);
+        }
         for (session, inbox, timeout) in resuming {
             let alive = self.sessions.get(session).filter(|s| !s.is_closing());
             match alive {
@@ -95,6 +103,6 @@ impl Server {
     /// like a learner's.
     pub(super) fn sync_here(&mut self, request: Request, out: &mut Effects) {
         debug_assert_eq!(request.op, OpCode::Sync);
-        self.forward(request, out);
+        self.forward(request, None, out);
     }
 }

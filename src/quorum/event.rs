@@ -104,6 +104,8 @@ pub struct Serving {
     pub learner: bool,
     /// Clients are let in.
     pub clients: bool,
+    /// There is no leader: reads only, for clients that said that this is enough.
+    pub read_only: bool,
 }
 
 impl std::fmt::Debug for Serving {

@@ -121,7 +121,8 @@ impl Learning {
             None => self.connect_deadline_ms,
         };
         let master = self.master.as_ref().map(ObserverMaster::next_deadline);
-        master.into_iter().chain([own]).min()
+        let server = self.server.as_ref().and_then(Server::next_tick);
+        master.into_iter().chain(server).chain([own]).min()
     }
 
     pub(super) fn take_ready(&mut self) -> Option<Epoch> {
@@ -200,6 +201,7 @@ impl Learning {
                 if let Some(master) = &mut self.master {
                     master.tick(ms, &data.recent);
                 }
+                self.server_step(now, pipeline::Input::Tick);
             }
             other => self.observer_input(data, ms, other, out),
         }

@@ -13,6 +13,7 @@ mod masters;
 mod observers;
 mod options;
 mod peer;
+mod read_only;
 mod turn;
 
 pub use data::Data;

@@ -25,6 +25,8 @@ pub struct PeerOptions {
     pub connect_limit_ms: i64,
     /// `leaderServes`: a leader takes clients.
     pub leader_serves: bool,
+    /// `readonlymode.enabled`: how long to look for a leader before reads are served without one, ms.
+    pub read_only_after_ms: Option<i64>,
     /// `forceSnapshotSync`.
     pub force_snapshot: bool,
     /// `observerMasterPort`: followers serve observers there, and observers learn from followers.

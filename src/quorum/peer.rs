@@ -8,6 +8,7 @@ use super::leading::{Leading, Learners};
 use super::learning::Learning;
 use super::masters::Masters;
 use super::options::PeerOptions;
+use super::read_only::ReadOnly;
 use crate::base::{Epoch, ServerId, SessionId, Zxid};
 use crate::pipeline::{self, Now, Role, Server};
 use crate::session::SessionTracker;
@@ -60,8 +61,10 @@ pub struct Peer {
     pub(super) asked: Option<u64>,
     /// When it began to look for the leader it has, or will have, monotonic ms.
     looking_since_ms: i64,
+    /// What is served while there is no leader.
+    pub(super) read_only: Option<ReadOnly>,
     next_link: u64,
-    instance: u64,
+    pub(super) instance: u64,
     votes: Vec<election::Effect>,
     masters: Masters,
 }
@@ -83,6 +86,7 @@ impl Peer {
             phase: Phase::Starting,
             asked: None,
             looking_since_ms: 0,
+            read_only: None,
             next_link: 1,
             instance: 0,
             votes: Vec::new(),
@@ -123,6 +127,7 @@ impl Peer {
         let role = match &self.phase {
             Phase::Leading(l) => l.next_tick(),
             Phase::Learning(l) => l.next_tick(),
+            Phase::Looking => self.read_only.as_ref().and_then(ReadOnly::next_tick),
             _ => None,
         };
         role.into_iter().chain(self.election.next_deadline()).min()
@@ -169,6 +174,7 @@ impl Peer {
         let ended = match &mut self.phase {
             Phase::Leading(role) => role.step(&mut self.data, now, input, out),
             Phase::Learning(role) => role.step(&mut self.data, now, input, out),
+            Phase::Looking => return self.read_only_step(now, input, out),
             _ => return,
         };
         self.note_progress(now, out);
@@ -220,7 +226,10 @@ impl Peer {
             self.data.tree.set_loaded(opening);
         }
         self.write_config(now);
-        let sessions = Arc::new(SessionTracker::new(self.options.tick_ms));
+        let sessions = Arc::new(match role {
+            Role::Learner => SessionTracker::of_learner(self.options.tick_ms),
+            _ => SessionTracker::new(self.options.tick_ms),
+        });
         for (id, timeout) in &self.data.sessions {
             sessions.track(SessionId(*id), *timeout, now.mono_ms);
         }
@@ -251,6 +260,7 @@ impl Peer {
             sessions,
             learner,
             clients: learner || self.options.leader_serves,
+            read_only: false,
         }));
         // What came while there was no server is settled now.
         self.role(now, Input::Tick, out);
@@ -333,6 +343,7 @@ impl Peer {
 
     fn look(&mut self, now: Now, out: &mut Effects) {
         self.phase = Phase::Looking;
+        self.expect_read_only(now);
         METRICS.looking_count.inc();
         self.looking_since_ms = now.mono_ms;
         tracing::info!(
@@ -371,6 +382,7 @@ impl Peer {
             target: "o.a.z.s.q.QuorumPeer",
             "{state:?}: leader is {}, zxid {}", vote.leader.0, vote.zxid
         );
+        self.end_read_only(out);
         if state == ServerState::Leading {
             let role = Leading::new(self, now, out);
             self.phase = Phase::Leading(Box::new(role));

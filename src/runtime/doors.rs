@@ -87,6 +87,8 @@ impl Doors {
                 .map(Mutex::new),
             serving: AtomicBool::new(false),
             ordered_syncs: AtomicBool::new(ordered_syncs(config, mode)),
+            read_only: mode == Mode::ReadOnly,
+            local_sessions: mode != Mode::Standalone && config.sessions.local_enabled,
             auth_failed: AtomicUsize::new(0),
         });
         self.show(&edge, mode);
@@ -115,8 +117,9 @@ impl Doors {
 
 fn ordered_syncs(config: &Config, mode: Mode) -> bool {
     match mode {
-        Mode::Follower | Mode::Observer => true,
+        // Without a quorum it is refused there.
+        Mode::Follower | Mode::Observer | Mode::ReadOnly => true,
         Mode::Leader => config.quorum.linearizable_sync,
-        Mode::Standalone | Mode::ReadOnly => false,
+        Mode::Standalone => false,
     }
 }

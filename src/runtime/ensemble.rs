@@ -34,6 +34,9 @@ const INPUTS_MAX: usize = 4096;
 /// How long a stop may take before it is enforced.
 const STOP_MAX: Duration = Duration::from_millis(800);
 
+/// At least so long a member looks for a leader before it serves reads without one, ms.
+const READ_ONLY_AFTER_MIN_MS: i64 = 2000;
+
 /// What this version must not pretend to do in an ensemble.
 pub(super) fn unsupported(config: &Config) -> Option<String> {
     let not_yet = |what: &str| Some(format!("{what} is set, and not supported yet"));
@@ -41,8 +44,6 @@ pub(super) fn unsupported(config: &Config) -> Option<String> {
         c if c.quorum.ssl || c.quorum.port_unification => not_yet("sslQuorum"),
         c if c.quorum.auth.enabled => not_yet("quorum.auth.enableSasl"),
         c if c.features.reconfig => not_yet("reconfigEnabled"),
-        c if c.sessions.local_enabled => not_yet("localSessionsEnabled"),
-        c if c.features.read_only_mode => not_yet("readonlymode.enabled"),
         _ => None,
     }
 }
@@ -184,7 +185,9 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
     Ok(code)
 }
 
-fn peer_options(config: &Config, server: pipeline::ServerOptions) -> PeerOptions {
+fn peer_options(config: &Config, mut server: pipeline::ServerOptions) -> PeerOptions {
+    server.local_sessions = config.sessions.local_enabled;
+    server.local_upgrading = config.sessions.local_upgrading_enabled;
     let q = &config.quorum;
     let tick_ms = i64::from(config.sessions.tick_time_ms);
     let connect = match q.connect_limit_ticks {
@@ -205,6 +208,10 @@ fn peer_options(config: &Config, server: pipeline::ServerOptions) -> PeerOptions
         sync_limit: i64::from(q.sync_limit_ticks),
         connect_limit_ms: i64::from(connect) * tick_ms,
         leader_serves: q.leader_serves,
+        read_only_after_ms: config
+            .features
+            .read_only_mode
+            .then_some(tick_ms.max(READ_ONLY_AFTER_MIN_MS)),
         force_snapshot: q.force_snapshot_sync,
         observer_master_port: q.observer_master_port,
         observer_delay_ms: q.observer_reconnect_delay_ms,
@@ -381,7 +388,10 @@ impl Member {
 
     fn serve(&mut self, serving: &Serving) {
         let (to, clients) = unbounded();
-        let mode = mode(self.peer.state());
+        let mode = match serving.read_only {
+            true => Mode::ReadOnly,
+            false => mode(self.peer.state()),
+        };
         self.doors
             .learners
             .set(self.peer.learners(self.clock.now()));

@@ -40,6 +40,8 @@ pub(super) fn server(c: &Config, authorizer: Arc<Authorizer>, seed: u64) -> Serv
     ServerOptions {
         role: Role::Alone,
         server_id: ServerId(c.server_id.unwrap_or(1)),
+        local_sessions: false,
+        local_upgrading: false,
         value_max: length_max(c),
         tick_ms: c.sessions.tick_time_ms,
         session_timeout_ms: (c.sessions.min_timeout_ms, c.sessions.max_timeout_ms),

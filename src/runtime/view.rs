@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use crate::admin::view::{
     Configuration, ConnectionInfo, ConnectionRef, ConnectionSession, ExpiryBucket, GlobalSessions,
-    Mode, ServerStats, ServerView, SessionDump, WatchSummary,
+    Mode, QuorumConfiguration, ServerStats, ServerView, SessionDump, WatchSummary,
 };
 use crate::admin::{environment, process};
 use crate::base::{ConnId, ServerId, SessionId, Zxid};
-use crate::config::Config;
+use crate::config::{Config, PeerType};
 use crate::conn::{Clock, ConnInfo, Edge};
 use parking_lot::Mutex;
 
 use crate::proto::OpCode;
 use crate::quorum::Learners;
+use crate::session::SessionKind;
 use crate::store::Dir;
 use crate::store::os::DataDirs;
 use crate::telemetry::java_num::round4;
@@ -154,6 +155,22 @@ impl View {
         by_path
     }
 
+    /// What a member adds to `conf`; one without a quorum says nothing of the others.
+    fn quorum_configuration(&self) -> QuorumConfiguration {
+        let c = &self.config;
+        let own = c.ensemble.members.get(&c.server_id.unwrap_or_default());
+        let addresses = own.map(|s| s.addresses.as_slice()).unwrap_or_default();
+        QuorumConfiguration {
+            init_limit: c.quorum.init_limit_ticks,
+            sync_limit: c.quorum.sync_limit_ticks,
+            election_alg: c.quorum.election_alg,
+            election_ports: addresses.iter().map(|a| a.election_port).collect(),
+            quorum_ports: addresses.iter().map(|a| a.quorum_port).collect(),
+            is_observer: c.quorum.peer_type == PeerType::Observer,
+            membership: (self.mode != Mode::ReadOnly).then(|| c.ensemble.text()),
+        }
+    }
+
     fn quota(&self, limit: bool, bytes: bool) -> Vec<(String, Number)> {
         let mut sums: BTreeMap<String, i64> = BTreeMap::new();
         for (root, limits, usage) in self.edge.tree.all_quotas() {
@@ -247,6 +264,7 @@ impl ServerView for View {
 
     fn configuration(&self) -> Configuration {
         let c = &self.config;
+        let alone = self.mode == Mode::Standalone;
         let (data, log) = self.dirs.sizes().unwrap_or_default();
         Configuration {
             client_port: port(c.listeners.client.as_ref()),
@@ -260,8 +278,8 @@ impl ServerView for View {
             min_session_timeout_ms: c.sessions.min_timeout_ms,
             max_session_timeout_ms: c.sessions.max_timeout_ms,
             client_port_listen_backlog: c.listeners.backlog,
-            server_id: ServerId(0),
-            quorum: None,
+            server_id: ServerId(c.server_id.filter(|_| !alone).unwrap_or(0)),
+            quorum: (!alone).then(|| self.quorum_configuration()),
         }
     }
 
@@ -270,14 +288,26 @@ impl ServerView for View {
     }
 
     fn sessions(&self) -> SessionDump {
-        let buckets = self.edge.sessions.by_deadline();
-        let buckets = buckets.into_iter().map(|(at, members)| ExpiryBucket {
-            expires_at_ms: self.wall(at),
-            members,
-        });
+        let sessions = &self.edge.sessions;
+        let buckets = |kind| {
+            let buckets = sessions.by_deadline(kind).into_iter();
+            let bucket = |(at, members)| ExpiryBucket {
+                expires_at_ms: self.wall(at),
+                members,
+            };
+            buckets.map(bucket).collect()
+        };
         SessionDump {
-            local: None,
-            global: GlobalSessions::Tracked(buckets.collect()),
+            local: self
+                .edge
+                .local_sessions
+                .then(|| buckets(SessionKind::Local)),
+            global: match self.mode {
+                Mode::Standalone | Mode::Leader => {
+                    GlobalSessions::Tracked(buckets(SessionKind::Global))
+                }
+                _ => GlobalSessions::Known(sessions.all()),
+            },
         }
     }
 
@@ -407,7 +437,7 @@ impl GaugeSource for View {
             Gauge::EphemeralsCount => int(tree.ephemeral_count() as i64),
             Gauge::ApproximateDataSize => int(tree.approximate_data_size()),
             Gauge::GlobalSessions => int(self.edge.sessions.len() as i64),
-            Gauge::LocalSessions => int(0),
+            Gauge::LocalSessions => int(self.edge.sessions.local_len() as i64),
             Gauge::OpenFileDescriptorCount => int(process::open_fds() as i64),
             Gauge::MaxFileDescriptorCount => int(process::max_fds() as i64),
             Gauge::ConnectionDropProbability => {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use crate::base::hash::PathState;
 use crate::base::{ServerId, SessionId};
+
+use super::kind::{KindCounts, SessionKind};
 
 /// A live session. Connections touch it on their own threads; only the sequencer ends it.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub struct Session {
     filed: AtomicI64,
     /// Where its client is connected: 0 nobody knows, else see [`Session::owner`].
     owner: AtomicU64,
+    pub(super) kind: AtomicU8,
     /// Timeout of its createSession transaction, ms: what snapshots store.
     pub created_timeout: i32,
 }
@@ -63,7 +66,7 @@ impl Session {
         self.closing.store(true, Ordering::Release);
     }
 
-    fn deadline(&self, tick: i64) -> i64 {
+    pub(super) fn deadline(&self, tick: i64) -> i64 {
         let until = self.touched.load(Ordering::Relaxed) + i64::from(self.timeout());
         (until / tick + 1) * tick
     }
@@ -75,10 +78,18 @@ impl Session {
 /// are put where they belong now. So a heartbeat costs nothing here.
 #[derive(Debug)]
 pub struct SessionTracker {
-    sessions: DashMap<SessionId, Arc<Session>, PathState>,
-    buckets: Mutex<BTreeMap<i64, Vec<SessionId>>>,
-    tick: i64,
+    pub(super) sessions: DashMap<SessionId, Arc<Session>, PathState>,
+    /// Of the sessions of the whole ensemble; empty at a learner, whose leader ends them.
+    buckets: Mutex<Buckets>,
+    /// Of those of this server only.
+    local_buckets: Mutex<Buckets>,
+    pub(super) counts: KindCounts,
+    pub(super) tick: i64,
+    learner: AtomicBool,
 }
+
+/// Who may fall due at each moment.
+type Buckets = BTreeMap<i64, Vec<SessionId>>;
 
 impl SessionTracker {
     /// No sessions; deadlines lie on multiples of `tick_ms`.
@@ -86,12 +97,34 @@ impl SessionTracker {
         Self {
             sessions: DashMap::default(),
             buckets: Mutex::default(),
+            local_buckets: Mutex::default(),
+            counts: KindCounts::default(),
             tick: tick_ms.max(1),
+            learner: AtomicBool::new(false),
         }
     }
 
-    /// Starts tracking a session, or changes the timeout of one.
+    /// The tracker of a learner: the sessions of the whole ensemble are ended by its leader, and
+    /// never fall due here (Apache: `LearnerSessionTracker`).
+    pub fn of_learner(tick_ms: i64) -> Self {
+        Self {
+            learner: AtomicBool::new(true),
+            ..Self::new(tick_ms)
+        }
+    }
+
+    /// Starts tracking a session of the whole ensemble, or changes the timeout of one of any kind.
     pub fn track(&self, id: SessionId, timeout: i32, now: i64) -> Arc<Session> {
+        self.track_as(SessionKind::Global, id, timeout, now)
+    }
+
+    pub(super) fn track_as(
+        &self,
+        kind: SessionKind,
+        id: SessionId,
+        timeout: i32,
+        now: i64,
+    ) -> Arc<Session> {
         if let Some(known) = self.get(id) {
             known.timeout.store(timeout, Ordering::Relaxed);
             known.touch(now);
@@ -105,9 +138,11 @@ impl SessionTracker {
             closing: AtomicBool::new(false),
             filed: AtomicI64::new(i64::MIN),
             owner: AtomicU64::new(0),
+            kind: AtomicU8::new(kind as u8),
             created_timeout: timeout,
         });
         self.sessions.insert(id, session.clone());
+        self.counts.came(kind);
         self.file(&session);
         session
     }
@@ -115,32 +150,49 @@ impl SessionTracker {
     /// Another reign begins: every session lives, has its whole time from `now` on, and its client is
     /// where `owner` says.
     pub fn restart(&self, now: i64, owner: impl Fn(SessionId) -> Option<u64>) {
+        self.learner.store(false, Ordering::Relaxed);
         let all: Vec<_> = self.sessions.iter().map(|s| s.value().clone()).collect();
         for session in all {
             session.closing.store(false, Ordering::Release);
             session.touch(now);
             let number = owner(session.id).unwrap_or(0);
             session.owner.store(number, Ordering::Relaxed);
-            self.file(&session);
+            // What is on its way to be everybody's goes this server's own way now.
+            if session.kind() == SessionKind::Upgrading {
+                self.settle(session.id);
+            }
+            self.file_anew(&session);
         }
     }
 
-    /// The ends that were on their way are not any more.
+    /// The ends that were on their way are not any more, and another server decides about new ones
+    /// of sessions that are not local.
     pub fn reopen(&self) {
-        for session in &self.sessions {
+        self.learner.store(true, Ordering::Relaxed);
+        self.buckets.lock().clear();
+        let all: Vec<_> = self.sessions.iter().map(|s| s.value().clone()).collect();
+        for session in all {
             session.closing.store(false, Ordering::Release);
+            self.file_anew(&session);
         }
     }
 
     fn file(&self, session: &Session) {
         let deadline = session.deadline(self.tick);
+        let buckets = match session.kind() {
+            SessionKind::Local => &self.local_buckets,
+            SessionKind::Global if !self.learner.load(Ordering::Relaxed) => &self.buckets,
+            SessionKind::Global | SessionKind::Upgrading => return,
+        };
         if session.filed.swap(deadline, Ordering::Relaxed) != deadline {
-            self.buckets
-                .lock()
-                .entry(deadline)
-                .or_default()
-                .push(session.id);
+            buckets.lock().entry(deadline).or_default().push(session.id);
         }
+    }
+
+    /// A session changed its kind: what it was filed under says nothing any more.
+    pub(super) fn file_anew(&self, session: &Session) {
+        session.filed.store(i64::MIN, Ordering::Relaxed);
+        self.file(session);
     }
 
     /// The session, if it lives (a closing one still does).
@@ -150,20 +202,32 @@ impl SessionTracker {
 
     /// Forgets a session; its bucket entry is dropped when it falls due.
     pub fn remove(&self, id: SessionId) {
-        self.sessions.remove(&id);
+        if let Some((_, session)) = self.sessions.remove(&id) {
+            self.counts.went(session.kind());
+        }
     }
 
-    /// Sessions whose time is over at `now`, ascending; they are marked as closing.
+    /// Sessions of the whole ensemble whose time is over at `now`, ascending; they are marked as
+    /// closing.
     pub fn expire(&self, now: i64) -> Vec<SessionId> {
+        self.expire_of(SessionKind::Global, &self.buckets, now)
+    }
+
+    /// As [`SessionTracker::expire`], of the sessions of this server only.
+    pub fn expire_local(&self, now: i64) -> Vec<SessionId> {
+        self.expire_of(SessionKind::Local, &self.local_buckets, now)
+    }
+
+    fn expire_of(&self, kind: SessionKind, buckets: &Mutex<Buckets>, now: i64) -> Vec<SessionId> {
         let mut expired = Vec::new();
-        let mut buckets = self.buckets.lock();
+        let mut buckets = buckets.lock();
         while let Some(due) = buckets.first_entry().filter(|e| *e.key() <= now) {
             let (key, ids) = due.remove_entry();
             for id in ids {
                 let Some(session) = self.get(id).filter(|s| !s.is_closing()) else {
                     continue;
                 };
-                if session.filed.load(Ordering::Relaxed) != key {
+                if session.filed.load(Ordering::Relaxed) != key || session.kind() != kind {
                     continue;
                 }
                 let deadline = session.deadline(self.tick);
@@ -186,31 +250,38 @@ impl SessionTracker {
         self.buckets.lock().keys().next().copied()
     }
 
-    /// How many sessions live.
+    /// When to look for local sessions again, monotonic ms.
+    pub fn next_local_deadline(&self) -> Option<i64> {
+        self.local_buckets.lock().keys().next().copied()
+    }
+
+    /// How many sessions of the whole ensemble live.
     pub fn len(&self) -> usize {
-        self.sessions.len()
+        let others = self.counts.local() + self.counts.upgrading();
+        self.sessions.len().saturating_sub(others)
     }
 
     /// True when none does.
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
+        self.len() == 0
     }
 
-    /// Every session with the timeout it was created with, ascending.
+    /// Every session of the whole ensemble with the timeout it was created with, ascending.
     pub fn all(&self) -> Vec<(SessionId, i32)> {
         let mut all: Vec<_> = self
             .sessions
             .iter()
+            .filter(|s| s.is_global())
             .map(|s| (*s.key(), s.created_timeout))
             .collect();
         all.sort_unstable();
         all
     }
 
-    /// Sessions by the deadline they have now, as `dump` shows them.
-    pub fn by_deadline(&self) -> BTreeMap<i64, Vec<SessionId>> {
+    /// Sessions of a kind by the deadline they have now, as `dump` shows them.
+    pub fn by_deadline(&self, kind: SessionKind) -> BTreeMap<i64, Vec<SessionId>> {
         let mut sets: BTreeMap<i64, Vec<SessionId>> = BTreeMap::new();
-        for s in &self.sessions {
+        for s in self.sessions.iter().filter(|s| s.kind() == kind) {
             sets.entry(s.deadline(self.tick))
                 .or_default()
                 .push(*s.key());

@@ -173,6 +173,12 @@ impl Inbox {
         }
     }
 
+    /// The role that served the connection is over: nothing more comes, and it must go. Unlike
+    /// [`Inbox::close`] this leaves the waker, by which it will be told.
+    pub fn dismiss(&self) {
+        self.end(&mut self.items.lock(), Standing::Gone);
+    }
+
     /// The connection is gone: drops what waits and whatever comes later.
     pub fn close(&self) {
         self.end(&mut self.items.lock(), Standing::Gone);
@@ -268,6 +274,25 @@ mod tests {
         inbox.close();
         assert!(!inbox.push(Item::Close(Zxid(3))));
         assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn who_is_dismissed_can_be_told() {
+        struct Count(AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let inbox = Inbox::new(ConnId(1), vec![], Arc::new(|_, _| true));
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        inbox.set_waker(&count.clone().into());
+        inbox.dismiss();
+        assert!(inbox.is_closed() && !inbox.is_cut_off());
+        inbox.wake();
+        inbox.close();
+        inbox.wake();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]

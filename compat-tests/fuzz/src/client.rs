@@ -113,7 +113,9 @@ impl World {
             large: LargeRequests::new(None, usize::MAX),
             connect_throttle: None,
             serving: AtomicBool::new(true),
-            learner: false,
+            ordered_syncs: AtomicBool::new(false),
+            read_only: false,
+            local_sessions: false,
             auth_failed: Default::default(),
         });
         Self {

@@ -192,6 +192,7 @@ pub(super) const ROWS: &[Row] = &[
         "false",
         "serve reads while partitioned"
     )
+    .ensemble()
     .seen(),
     sys!("controllerPort", Int, "port", "", "port of the controller").silent(TESTS),
     sys!("test.*", Text, "", "", "switches of tests").silent(TESTS),
