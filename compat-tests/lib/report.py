@@ -5,6 +5,7 @@
     tests N                     how many tests the suite has; fewer is a failure
     skip  PATTERN  reason       these may be skipped or are left out
     fail  PATTERN  reason       these fail with real Apache ZooKeeper too
+    apache PATTERN reason       these fail with real Apache ZooKeeper, and must pass with ours
 
 Patterns are as in the shell.  A listed test that passes counts as passed; one that fails or
 is skipped as listed counts as skipped; everything else that does not pass is a failure.
@@ -17,7 +18,8 @@ import threading
 
 
 class Expectations:
-    def __init__(self, path):
+    def __init__(self, path, apache=False):
+        """`apache`: the server under test is Apache's."""
         self.tests, self.rules = 0, []
         if not os.path.exists(path):
             return
@@ -31,6 +33,9 @@ class Expectations:
                     self.tests = int(words[1])
                 elif words[0] in ("skip", "fail") and len(words) == 3:
                     self.rules.append(tuple(words))
+                elif words[0] == "apache" and len(words) == 3:
+                    if apache:
+                        self.rules.append(("fail",) + tuple(words[1:]))
                 else:
                     raise ValueError("%s:%d: not understood (a reason is needed)" % (path, number))
 

@@ -27,7 +27,7 @@ from servers import Server  # noqa: E402
 # In the order of their length, so that the long ones start first.
 SUITES = [
     "kazoo", "differential", "durability", "fuzz", "crate", "aiozk", "node", "loadgen", "c", "go",
-    "nodeclient", "usecases", "badclients", "java", "zkcli", "curator",
+    "nodeclient", "usecases", "badclients", "java", "zkcli", "curator", "zkcrate",
 ]
 # Ensembles: run by name; `--from` and `--long` are for these. To make one part of `all` and of
 # every run, move its name to SUITES.
@@ -49,7 +49,10 @@ class Context:
         self.only = options.only
         self.results = os.path.join(self.compat, "results", options.server_name)
         self.log = os.path.join(self.results, suite + ".log")
-        self.expect = Expectations(os.path.join(COMPAT_TESTS, "expect", suite + ".txt"))
+        self.expect = Expectations(
+            os.path.join(COMPAT_TESTS, "expect", suite + ".txt"),
+            apache=options.server.split("-")[0] == "apache",
+        )
         self.report = Report(suite, self.expect, say)
         self.ports = PortBlock()
 

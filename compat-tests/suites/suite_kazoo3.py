@@ -1,29 +1,13 @@
-"""kazoo's own test suite against ensembles of three; its harness starts them through bin/java."""
+"""kazoo's own test suite against ensembles of three."""
 
-import os
-
-from pytest_suite import run_pytest
-from suite_kazoo import DROP, LINES
+from kazoo_suite import DROP, run_kazoo
 
 PARTS = ("python",)
-WORKERS = 2
 
 
 def run(ctx):
-    # a member has the ten ports from its own one on, an ensemble forty
-    ports = [str(ctx.ports.first + 40 * i) for i in range(WORKERS)]
-    run_pytest(
-        ctx,
-        ["--timeout", "180", "--pyargs", "kazoo.tests"],
-        timeout=2400,
-        workers=WORKERS,
-        PATH=os.path.join(ctx.tests, "bin") + os.pathsep + os.environ["PATH"],
-        ZABRA_COMPAT_DROP=DROP,
-        ZABRA_COMPAT_LINES=LINES,
-        ZOOKEEPER_CLASSPATH="the-server-under-test",
-        ZOOKEEPER_VERSION="3.9.5",
-        ZOOKEEPER_CLUSTER_SIZE="3",
-        COMPAT_WORKER_PORTS=" ".join(ports),
-        # kazoo's suite then checks the version that the server gives
-        CI="true",
-    )
+    drop = DROP
+    if ctx.options.server != "apache":
+        # not there yet; expect/kazoo3.txt leaves the tests out that need it
+        drop += "|^reconfigEnabled"
+    run_kazoo(ctx, members=3, workers=2, timeout=2400, drop=drop)
