@@ -586,7 +586,7 @@ OURS = [
     "handed over", "handover refused", "epochs pass", "heir dies", "handover gap",
     "linear syncs", "epoch ends beside apache", "handover beside apache",
 ]
-SLOW = ["heir dies", "handover gap"]
+SLOW = ["heir dies", "handover gap", "epoch ends beside apache"]
 
 
 def cases(ctx):
