@@ -11,7 +11,6 @@ use zabra::tree::{DataTree, TreeOptions};
 use zabra::zab::leader::History;
 use zabra::zab::{CommittedLog, Logged};
 
-
 /// Transactions kept in memory for learners: few, so that all ways of synchronising are met.
 const KEPT: usize = 30;
 

@@ -35,9 +35,16 @@ const HANDOVER_MAX: Duration = Duration::from_secs(60);
 /// Who leads after a handover, or why nothing changed.
 pub(super) type Outcome = Result<ServerId, String>;
 
+/// Those who wait for the end of a handover, and how many there have been.
+#[derive(Default)]
+struct Asked {
+    count: u64,
+    waiting: BTreeMap<u64, Sender<Outcome>>,
+}
+
 /// Those who wait for the end of a handover.
 #[derive(Clone, Default)]
-pub(super) struct Waiting(Arc<Mutex<(u64, BTreeMap<u64, Sender<Outcome>>)>>);
+pub(super) struct Waiting(Arc<Mutex<Asked>>);
 
 impl Waiting {
     /// Tells who asked.
@@ -48,17 +55,17 @@ impl Waiting {
             }
             Err(why) => tracing::warn!(target: "o.a.z.s.q.Leader", "No handover: {why}"),
         }
-        if let Some(to) = self.0.lock().1.remove(&ask) {
+        if let Some(to) = self.0.lock().waiting.remove(&ask) {
             let _ = to.send(outcome);
         }
     }
 
     fn ask(&self) -> (u64, crossbeam_channel::Receiver<Outcome>) {
         let (to, answer) = bounded(1);
-        let mut waiting = self.0.lock();
-        waiting.0 += 1;
-        let ask = waiting.0;
-        waiting.1.insert(ask, to);
+        let mut asked = self.0.lock();
+        asked.count += 1;
+        let ask = asked.count;
+        asked.waiting.insert(ask, to);
         (ask, answer)
     }
 }
