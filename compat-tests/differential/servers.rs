@@ -1,9 +1,11 @@
 //! Starts a server process on a directory of its own and stops it again.
 
-use std::fs::{self, File};
+use std::fs;
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -22,6 +24,54 @@ pub struct Launcher {
 
 /// Time allowed from the start of the process to its first answer.
 const START: Duration = Duration::from_secs(60);
+
+/// A server that prints nothing is asked this often whether it serves.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What a server has printed.
+#[derive(Default)]
+struct Output {
+    printed: Mutex<Printed>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Printed {
+    text: String,
+    /// How many of its streams are open.
+    open: usize,
+}
+
+impl Output {
+    fn printed(&self) -> MutexGuard<'_, Printed> {
+        self.printed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Takes over a stream of the process until its end.
+    fn follow(self: &Arc<Self>, mut stream: impl Read + Send + 'static) {
+        let output = self.clone();
+        output.printed().open += 1;
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(size @ 1..) = stream.read(&mut bytes) {
+                let text = String::from_utf8_lossy(bytes.get(..size).unwrap_or_default());
+                output.printed().text.push_str(&text);
+            }
+            output.printed().open -= 1;
+            output.changed.notify_all();
+        });
+    }
+
+    /// Waits for the end of the process, or this long.
+    fn wait_ended(&self, limit: Duration) {
+        let printed = self.printed();
+        let _woken = self
+            .changed
+            .wait_timeout_while(printed, limit, |p| p.open > 0);
+    }
+}
 
 impl Launcher {
     /// Apache 3.9.5: `ZABRA_APACHE`, or the launcher that `compat-tests/setup` makes usable.
@@ -54,7 +104,8 @@ pub struct Server {
     pub name: &'static str,
     pub addr: SocketAddr,
     child: Child,
-    dir: TempDir,
+    output: Arc<Output>,
+    _dir: TempDir,
 }
 
 impl Server {
@@ -75,22 +126,28 @@ impl Server {
         let config = dir.path().join("zoo.cfg");
         fs::write(&config, zoo_cfg(profile, dir.path(), addr.port()))
             .map_err(|e| err("cannot write zoo.cfg", e))?;
-        let log = File::create(dir.path().join("log")).map_err(|e| err("no log file", e))?;
-        let log2 = log.try_clone().map_err(|e| err("no log file", e))?;
-        let child = Command::new(&launcher.program)
+        let mut child = Command::new(&launcher.program)
             .args(&launcher.words)
             .args(profile.properties.iter().map(|p| format!("-D{p}")))
             .arg(&config)
             .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(log2)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| err("cannot be started", e))?;
+        let output = Arc::<Output>::default();
+        if let Some(stream) = child.stdout.take() {
+            output.follow(stream);
+        }
+        if let Some(stream) = child.stderr.take() {
+            output.follow(stream);
+        }
         let mut server = Self {
             name: launcher.name,
             addr,
             child,
-            dir,
+            output,
+            _dir: dir,
         };
         server.await_serving()?;
         Ok(server)
@@ -113,7 +170,7 @@ impl Server {
                     return Ok(());
                 }
             }
-            std::thread::sleep(Duration::from_millis(10));
+            self.output.wait_ended(ASK_AGAIN);
         }
         Err(format!(
             "{} does not serve after {START:?}; {}",
@@ -129,9 +186,8 @@ impl Server {
 
     /// The last lines the server printed.
     pub fn log_tail(&self) -> String {
-        let text = fs::read(self.dir.path().join("log")).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let lines: Vec<&str> = text.lines().collect();
+        let printed = self.output.printed();
+        let lines: Vec<&str> = printed.text.lines().collect();
         let tail = lines[lines.len().saturating_sub(20)..].join("\n    ");
         format!("its output ends with:\n    {tail}")
     }

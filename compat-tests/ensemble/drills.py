@@ -5,22 +5,21 @@ replication keeps: what happens to a write in each stage of its way when the lea
 """
 
 import contextlib
-import os
 import random
 import socket
 import time
 
 import wire
 from ensemble import linear
+from ensemble.drills_disks import Disks
+from ensemble.drills_writes import Writes
 from ensemble.load import Load, checked
 from ensemble.members import OBSERVER, SILENCE, Ensemble, until
 from ensemble.reigns import Reigns
-from ensemble.session import Error, NotSent, Session, Unknown, set_body
-
-MARK = b"the-write-in-question"
+from ensemble.session import Error, Session
 
 
-class Drills(Reigns):
+class Drills(Writes, Disks, Reigns):
     def __init__(self, ctx, names):
         """`names` are the implementations of the three voters."""
         self.ctx, self.names, self.long = ctx, names, ctx.options.long
@@ -93,6 +92,19 @@ class Drills(Reigns):
         assert epochs == sorted(set(epochs)), "epochs %s" % epochs
         return "without a write for %s ms; %s" % (gaps, self.note)
 
+    def clients_are_told(self):
+        """Members whose leader is gone end the connections of their clients at once, also of those
+        that say nothing. (A ping, or the end of the session, would come much later.)"""
+        with self.ensemble() as ensemble:
+            leader = ensemble.start().leader()
+            clients = [wire.Connection(m.port, 60000) for m in ensemble.followers()]
+            leader.kill()
+            for client in clients:
+                client.socket.settimeout(15)
+                with contextlib.suppress(ConnectionResetError):
+                    assert client.socket.recv(1) == b"", "more than the end"
+                client.drop()
+
     def kill_follower(self):
         with self.loaded() as (ensemble, load):
             for _ in range(5 if self.long else 1):
@@ -118,7 +130,7 @@ class Drills(Reigns):
 
     def rolling_restart(self):
         with self.loaded() as (ensemble, load):
-            for _ in range(50 if self.long else 1):
+            for _ in range(50 if self.long else 5):
                 for member in list(ensemble):
                     member.stop()
                     load.goes_on(10)
@@ -174,6 +186,21 @@ class Drills(Reigns):
             member.start()
             ensemble.settle()
             load.goes_on()
+        return self.note
+
+    def kills_among_snapshots(self):
+        """Scenario 21: leaders die, and all at once, while snapshots are written all the time."""
+        with self.loaded(options={"config": {"snapCount": "20"}}) as (ensemble, load):
+            for round_ in range(10 if self.long else 2):
+                load.goes_on(150)
+                some = list(ensemble) if round_ % 2 else [ensemble.settle()]
+                for member in some:
+                    member.kill()
+                if len(some) == 1:
+                    load.goes_on(100)
+                for member in some:
+                    member.start()
+                ensemble.settle()
         return self.note
 
     # --- links --------------------------------------------------------------------------
@@ -280,6 +307,21 @@ class Drills(Reigns):
             load.goes_on(100)
         return self.note
 
+    def two_with_one_id(self):
+        """Scenario 28: another process says that it is a follower that is there, on other ports
+        and over an empty directory."""
+        with self.loaded() as (ensemble, load):
+            twin = ensemble.twin(ensemble.followers()[0])
+            try:
+                twin.start()
+                load.goes_on(200 if self.long else 50)
+                twin.kill()
+                ensemble.settle()
+                load.goes_on()
+            finally:
+                twin.kill()
+        return self.note
+
     def strangers(self):
         """Scenario 29: bytes of no meaning on the ports of the ensemble."""
         rng = random.Random(self.ctx.options.rounds)
@@ -298,256 +340,6 @@ class Drills(Reigns):
                     member.stop()
                     member.start()
         return self.note
-
-    # --- one write ----------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def quiet(self):
-        """An ensemble without a load, led by 3; 1 and 2 follow. `/one` is there."""
-        with self.ensemble() as ensemble:
-            ensemble.start(3)
-            with contextlib.closing(Session([ensemble[3].port])) as session:
-                session.ensure("/one")
-                yield ensemble, session
-
-    def _one_write(self, traps, held, acknowledged):
-        """The leader 3 gets a write. Behind its PROPOSAL the links of `traps` stay shut, those
-        of `held` from before. When everything is as wanted it is killed, and comes back."""
-        with self.ensemble() as ensemble:
-            ensemble.start(3)
-            setup = Session([ensemble[3].port])
-            setup.ensure("/one")
-            setup.close()
-            session = Session([ensemble[3].port])
-            session.sync("/")
-            net = ensemble.net
-            for pair in traps:
-                net.trap(pair, MARK, whole=True)
-            net.hold(held)
-            slot = session.send(wire.SET_DATA, set_body("/one", MARK))
-            for pair in traps:
-                until("the proposal on its way to %d" % pair[1], lambda: net.trapped(pair), 10)
-                member = ensemble[pair[1]]
-                until("it is in the log of %d" % pair[1], lambda: member.logged(MARK), 10)
-            until("it is in the leader's log", lambda: ensemble[3].logged(MARK), 10)
-            if acknowledged:
-                session.result(slot)
-            ensemble[3].kill()
-            net.reset(ensemble.both([3], [1, 2]))
-            net.heal()
-            session.abandon()
-            leader = ensemble.settle()
-            ensemble[3].start()
-            ensemble.settle()
-            value = ensemble.same_trees()["/one"][0]
-            for member in ensemble:
-                member.kill()
-            for member in ensemble:
-                member.start()
-            ensemble.settle()
-            assert ensemble.same_trees()["/one"][0] == value, "it changed with a restart"
-            return value == MARK, leader.sid
-
-    def proposed_to_one(self):
-        """Scenario 2: PROPOSAL reached 1 only, no acknowledgement came back. 1 has more than 2,
-        leads, and the write takes effect."""
-        there, leader = self._one_write([(3, 1)], [(3, 2), (1, 3)], False)
-        assert leader == 1, "%d leads, and 1 has the newest" % leader
-        assert there, "the write was in the log of the only one that could lead"
-
-    def committed_unsaid(self):
-        """Scenario 3: a quorum has it in its logs, the client was told so, no COMMIT left."""
-        there, _ = self._one_write([(3, 1), (3, 2)], [], True)
-        assert there, "an acknowledged write is lost"
-
-    def committed_at_one(self):
-        """Scenario 4: COMMIT reached 1 but not 2, which has not even the PROPOSAL."""
-        with self.quiet() as (ensemble, session):
-            net = ensemble.net
-            net.hold([(3, 2)])
-            reader = Session([ensemble[1].port])
-            session.set("/one", MARK)
-            reader.sync("/one")
-            assert reader.get("/one")[0] == MARK
-            reader.abandon()
-            ensemble[3].kill()
-            net.reset(ensemble.both([3], [1, 2]))
-            net.heal()
-            assert ensemble.settle().sid == 1
-            session.abandon()
-            assert ensemble.same_trees()["/one"][0] == MARK
-            ensemble[3].start()
-            ensemble.settle()
-            assert ensemble.same_trees()["/one"][0] == MARK
-
-    def moved_session(self):
-        """Scenario 24: a session moves while a request of it is under way at the old member."""
-        with self.quiet() as (ensemble, _):
-            one, two = ensemble[1], ensemble[2]
-            session = Session([one.port, two.port])
-            session.wait_connected()
-            if session.port != one.port:
-                session.move(one.port)
-            session.create("/mine", b"", 1)
-            ensemble.net.hold([(1, 3)])
-            late = session.send(wire.SET_DATA, set_body("/one", b"through the old member"))
-            session.move(two.port)
-            session.set("/one", b"through the new member")
-            with contextlib.suppress(Unknown, NotSent):
-                session.result(late)
-                raise AssertionError("an answer from a member that was left")
-            ensemble.net.heal()
-            ensemble.settle()
-            nodes = ensemble.same_trees()
-            assert nodes["/one"][0] == b"through the new member", nodes["/one"]
-            assert nodes["/mine"][1]["ephemeralOwner"] == session.session
-            ensemble[3].kill()
-            ensemble.settle()
-
-            def lives():
-                # Its connection may break only now: that the leader is gone shows at once, that the
-                # member gave up its clients a moment later.
-                with contextlib.suppress(Unknown, NotSent):
-                    return session.exists("/mine")
-
-            until("an answer to the session that outlives its leader", lives, 30)
-            session.close()
-            ensemble[3].start()
-            ensemble.settle()
-            assert "/mine" not in ensemble.same_trees()
-
-    def _snapshot_cut(self, victim):
-        """A SNAP to 1 is held before NEWLEADER, and one side of it dies."""
-        with self.ensemble(config={"snapshotSizeFactor": "-1"}) as ensemble:
-            ensemble.start(3)
-            session = Session(ensemble.client_ports((2, 3)))
-            session.ensure("/one")
-            ensemble[1].kill()
-            slots = [
-                session.send(wire.CREATE, wire.create_body("/one/n", b"x" * 100, 2))
-                for _ in range(700)
-            ]
-            for slot in slots:
-                session.result(slot)
-            # the signature behind the snapshot on the wire
-            ensemble.net.trap((3, 1), b"BenWasHere")
-            ensemble[1].start()
-            until("the end of the snapshot", lambda: ensemble.net.trapped((3, 1)), 60)
-            ensemble[victim].kill()
-            ensemble.net.reset(ensemble.both([1], [2, 3]))
-            ensemble.net.heal()
-            ensemble.settle()
-            session.set("/one", MARK)
-            ensemble[victim].start()
-            ensemble.settle()
-            nodes = ensemble.same_trees()
-            assert nodes["/one"][0] == MARK and len(nodes) >= 702
-            for member in ensemble:
-                member.kill()
-            for member in ensemble:
-                member.start()
-            ensemble.settle()
-            ensemble.same_trees()
-            session.close()
-
-    def learner_dies_in_snapshot(self):
-        """Scenario 19."""
-        self._snapshot_cut(1)
-
-    def leader_dies_in_snapshot(self):
-        """Scenario 19, the other side."""
-        self._snapshot_cut(3)
-
-    def newest_comes_late(self):
-        """Scenario 17: two restart without the third, which had what nobody else has."""
-        with self.quiet() as (ensemble, session):
-            net = ensemble.net
-            net.hold(ensemble.both([3], [1, 2]))
-            session.send(wire.SET_DATA, set_body("/one", MARK))
-            until("it is in the leader's log", lambda: ensemble[3].logged(MARK), 10)
-            for member in ensemble:
-                member.kill()
-            net.reset(ensemble.both([3], [1, 2]))
-            net.heal()
-            for sid in (1, 2):
-                ensemble[sid].start()
-            ensemble.settle([1, 2])
-            with contextlib.closing(Session([ensemble[1].port])) as other:
-                other.set("/one", b"another")
-            ensemble[3].start()
-            ensemble.settle()
-            assert ensemble.same_trees()["/one"][0] == b"another"
-            session.abandon()
-
-    def large_request(self):
-        """Scenario 30: a multi above jute.maxbuffer through a follower."""
-        with self.loaded() as (ensemble, load):
-            follower = ensemble.followers()[0]
-            for size in (900_000, 1_900_000):
-                session = Session([follower.port])
-                session.ensure("/large")
-                ops = [
-                    (wire.CREATE, wire.create_body("/large/%d-%d" % (size, i), b"x" * (size // 4), 0))
-                    for i in range(4)
-                ]
-                with contextlib.suppress(Unknown):
-                    session.call(wire.MULTI, wire.multi_body(ops))
-                    assert size < 1_000_000, "too large and taken"
-                session.abandon()
-                load.goes_on()
-                ensemble.settle()
-            follower.kill()
-            load.goes_on()
-            follower.start()
-            ensemble.settle()
-        return self.note
-
-    def counter_ends(self):
-        """Scenario 22: the counter of the zxid ends under load, again and again."""
-        start = 0xFFFFFFFF - 1500
-        options = {"properties": ["zookeeper.testingonly.initialZxid=%d" % start]}
-        with self.loaded(options=options) as (ensemble, load):
-            epoch = _epoch(ensemble)
-            until("another epoch", lambda: _epoch(ensemble) > epoch + 1 or load.wrong, 120, 0.2)
-            load.fail_early()
-        for path, (_, stat, _) in load.nodes.items():
-            for name in ("czxid", "mzxid", "pzxid"):
-                low = stat[name] & 0xFFFFFFFF
-                assert stat[name] <= 0 or low not in (0, 0xFFFFFFFF), (path, stat)
-        return self.note
-
-    def amnesia(self):
-        """Scenario 26: an emptied voter and one that has missed something make no quorum."""
-        import shutil
-
-        with self.ensemble(config={"db.autocreate": "false"}) as ensemble:
-            for member in ensemble:
-                open(os.path.join(member.data, "initialize"), "w").close()
-            ensemble.start(3)
-            ensemble[1].kill()
-            with contextlib.closing(Session([ensemble[3].port])) as session:
-                session.create("/acknowledged")
-            ensemble[2].stop()
-            ensemble[3].stop()
-            shutil.rmtree(os.path.join(ensemble[2].data, "version-2"))
-            for sid in (1, 2):
-                ensemble[sid].start()
-            end = time.monotonic() + 2 * SILENCE
-
-            def led():
-                modes = [ensemble[s].mode for s in (1, 2)]
-                assert modes == [None, None], "they serve: %s" % modes
-                return time.monotonic() > end
-
-            until("a while without a leader", led, step=0.2)
-            ensemble[3].start()
-            ensemble.settle()
-            assert "/acknowledged" in ensemble.same_trees()
-
-
-def _epoch(ensemble):
-    return max((m.zxid or 0) >> 32 for m in ensemble)
-
 
 def _bother(port, rng):
     """A connection that talks nonsense, half of it well-formed."""
@@ -571,14 +363,17 @@ def _bother(port, rng):
 
 
 SHORT = [
-    "checkers notice", "kill leader", "kill all", "stop leader", "leader cut off", "leader does not hear follower",
-    "proposed to one", "committed unsaid", "moved session", "learner dies in snapshot", "strangers",
+    "checkers notice", "clients are told", "kill leader", "kill all", "rolling restart",
+    "stop leader", "leader cut off", "leader does not hear follower", "proposed to one",
+    "committed unsaid", "moved session", "learner dies in snapshot", "strangers",
+    "slow disk of follower", "failing sync", "full disk of follower", "clock jumps",
 ]
 ALL = SHORT + [
-    "kill follower", "rolling restart", "stop follower", "killed while starting", "leader reset",
-    "leader hears nobody", "nobody hears leader", "follower does not hear leader",
-    "no election ports", "slow links", "resets", "few bytes", "committed at one",
-    "leader dies in snapshot", "newest comes late", "large request", "counter ends", "amnesia",
+    "kill follower", "stop follower", "killed while starting", "kills among snapshots",
+    "leader reset", "leader hears nobody", "nobody hears leader", "follower does not hear leader",
+    "no election ports", "slow links", "resets", "few bytes", "two with one id",
+    "proposed to nobody", "committed at one", "leader dies in snapshot", "newest comes late",
+    "large request", "counter ends", "amnesia", "slow disk of leader", "full disk at truncation",
 ]
 
 # What Apache cannot do.

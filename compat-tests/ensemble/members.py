@@ -10,6 +10,7 @@ import time
 
 import servers
 import tree
+from ensemble.faults import Faults
 from ensemble.relay import ELECTION, QUORUM, Net
 from ports import PortBlock
 from processes import kill_group, spawn
@@ -64,11 +65,11 @@ class Implementation:
 
 
 class Member:
-    def __init__(self, ensemble, sid, implementation, role):
+    def __init__(self, ensemble, sid, implementation, role, name=None):
         self.ensemble, self.sid, self.role = ensemble, sid, role
         self.implementation = implementation
         self.host = "127.0.0.%d" % sid if ensemble.hosts else "127.0.0.1"
-        self.folder = os.path.join(ensemble.folder, "m%d" % sid)
+        self.folder = os.path.join(ensemble.folder, name or "m%d" % sid)
         self.data = os.path.join(self.folder, "data")
         os.makedirs(self.data)
         with open(os.path.join(self.data, "myid"), "w") as f:
@@ -77,15 +78,21 @@ class Member:
         self.log = os.path.join(self.folder, "server.log")
         self.port, self.quorum, self.election = (ensemble.ports.take() for _ in range(3))
         self.process, self.paused = None, False
+        self.faults = None
+        # in front of the command, and the data directory as seen behind it
+        self.enter, self.shown = [], self.data
 
     def configure(self):
-        lines = dict(CONFIG, dataDir=self.data, clientPort=str(self.port))
+        lines = dict(CONFIG, dataDir=self.shown, clientPort=str(self.port))
         lines.update(self.ensemble.config)
         if self.role == OBSERVER:
             lines["peerType"] = OBSERVER
         for other in self.ensemble.members.values():
             ports = (other.quorum, other.election)
-            if other is not self and self.ensemble.net is not None:
+            if other.sid == self.sid:
+                # a twin's are not those of the ensemble
+                ports = (self.quorum, self.election)
+            elif self.ensemble.net is not None:
                 ports = tuple(
                     self.ensemble.net.ports[self.sid, other.sid, k] for k in (QUORUM, ELECTION)
                 )
@@ -102,7 +109,7 @@ class Member:
     def start(self):
         """Starts the process; it does not wait for a role."""
         assert self.process is None, "member %d runs" % self.sid
-        command = self.implementation.command + [
+        command = self.enter + self.implementation.command + [
             "-D" + p for p in [tree.SUPER_PROPERTY] + self.ensemble.properties
         ]
         with open(self.log, "ab") as log:
@@ -111,10 +118,27 @@ class Member:
             self.process = spawn(
                 command + [self.config],
                 cwd=self.folder,
-                env=dict(os.environ, **self.implementation.environment),
+                env=self.environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def environment(self):
+        more = dict(self.implementation.environment)
+        if self.faults is not None:
+            more.update(self.faults.environment)
+        return dict(os.environ, **more)
+
+    def can_fail(self):
+        """Gives the member, before it starts, a disk and a clock that `faults` spoils."""
+        self.faults = Faults(self.ensemble.ctx, os.path.join(self.folder, "faults"))
+
+    def move_to(self, enter, inside, outside):
+        """Another folder for its data, before it starts, as `durability/disk.py` gives it."""
+        shutil.copytree(self.data, os.path.join(outside, "data"))
+        self.enter, self.data = enter, os.path.join(outside, "data")
+        self.shown = os.path.join(inside, "data")
+        self.configure()
 
     def stop(self, how=signal.SIGTERM):
         process, self.process = self.process, None
@@ -258,6 +282,12 @@ class Ensemble:
 
     def both(self, some, others):
         return self.pairs(some, others) + self.pairs(others, some)
+
+    def twin(self, member):
+        """One more process with the id of a member, which is none of the ensemble's."""
+        twin = Member(self, member.sid, member.implementation, member.role, "twin")
+        twin.configure()
+        return twin
 
     # --- starting and waiting -----------------------------------------------------------
 

@@ -8,8 +8,9 @@ PROGRAM = re.compile(r"^\s+Running (?:unittests )?(\S+)")
 WORDS = {"ok": "pass", "FAILED": "fail", "ignored": "skip"}
 
 
-def run_cargo_tests(ctx, name, threads, prefix="", timeout=1200, **environment):
-    """`name` is that of the folder below `crate`; `prefix` goes in front of each test's name."""
+def run_cargo_tests(ctx, name, threads, prefix="", which=("--tests",), **environment):
+    """`name` is that of the folder below `crate`, `which` are its targets; `prefix` goes in front
+    of each test's name."""
     program = [""]
     details = {}
     current = [None]
@@ -30,7 +31,7 @@ def run_cargo_tests(ctx, name, threads, prefix="", timeout=1200, **environment):
         elif current[0]:
             details[current[0]].append(text)
 
-    command = ["cargo", "test", "--offline", "--no-fail-fast", "--tests", "--"]
+    command = ["cargo", "test", "--offline", "--no-fail-fast", *which, "--"]
     command += ["--test-threads", str(threads)]
     for pattern in ctx.expect.left_out():
         if pattern.startswith(prefix):
@@ -40,7 +41,7 @@ def run_cargo_tests(ctx, name, threads, prefix="", timeout=1200, **environment):
         command.append(ctx.only)
     status = ctx.run(
         command,
-        timeout=timeout,
+        timeout=1200,
         on_line=line,
         cwd=os.path.join(ctx.compat, "crate", name),
         env=ctx.environment(

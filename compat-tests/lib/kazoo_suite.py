@@ -11,9 +11,8 @@ LINES = "clientPortAddress=127.0.0.1\nadmin.enableServer=false"
 
 def run_kazoo(ctx, members, workers, timeout, drop=DROP):
     """Every test against a cluster of so many members, each worker with one of its own."""
-    # a member has the ten ports from its own one on, and there is one more to spare
-    step = 10 if members == 1 else 10 * (members + 1)
-    ports = [str(ctx.ports.first + step * i) for i in range(workers)]
+    # a member has the ten ports from its own one on
+    ports = [str(ctx.ports.first + 10 * members * i) for i in range(workers)]
     run_pytest(
         ctx,
         ["--timeout", "180", "--pyargs", "kazoo.tests"],

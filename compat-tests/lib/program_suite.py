@@ -2,7 +2,8 @@
 
 The program prints `ok NAME` or `not ok NAME: why` for each test.  When it prints `@restart`
 or `@kill`, the server is restarted (asked to stop, or killed) and the program gets a line on
-its standard input once the server serves again.
+its standard input once the server serves again; `@kill leader` and `@kill follower` are for
+ensembles.
 """
 
 import signal
@@ -12,7 +13,8 @@ import threading
 from processes import kill_group, spawn
 
 
-def run_program(ctx, command, timeout, server, **options):
+def run_program(ctx, command, timeout, server, prefix="", **options):
+    """`prefix` goes in front of the names of the tests."""
     options.setdefault("env", ctx.environment())
     late = threading.Event()
     with open(ctx.log, "ab") as log:
@@ -36,12 +38,14 @@ def run_program(ctx, command, timeout, server, **options):
                 log.write(raw)
                 log.flush()
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
-                if line in ("@restart", "@kill"):
-                    server.restart(signal.SIGTERM if line == "@restart" else signal.SIGKILL)
+                word, _, which = line.partition(" ")
+                if word in ("@restart", "@kill"):
+                    how = signal.SIGTERM if word == "@restart" else signal.SIGKILL
+                    server.restart(how, *which.split())
                     process.stdin.write(b"serving\n")
                     process.stdin.flush()
                 else:
-                    report_line(ctx.report, line)
+                    report_line(ctx.report, line, prefix)
             status = process.wait()
         except BrokenPipeError:
             status = process.wait()
@@ -55,9 +59,9 @@ def run_program(ctx, command, timeout, server, **options):
         ctx.report.add(name, "fail", "ended with %s\n%s" % (status, ctx.log_tail()))
 
 
-def report_line(report, line):
+def report_line(report, line, prefix=""):
     if line.startswith("ok "):
-        report.add(line[3:].strip(), "pass")
+        report.add(prefix + line[3:].strip(), "pass")
     elif line.startswith("not ok "):
         name, _, detail = line[7:].partition(": ")
-        report.add(name.strip(), "fail", detail)
+        report.add(prefix + name.strip(), "fail", detail)

@@ -6,6 +6,7 @@
     skip  PATTERN  reason       these may be skipped or are left out
     fail  PATTERN  reason       these fail with real Apache ZooKeeper too
     apache PATTERN reason       these fail with real Apache ZooKeeper, and must pass with ours
+    ours   PATTERN reason       these are left out with ours, and must pass with Apache ZooKeeper
 
 Patterns are as in the shell.  A listed test that passes counts as passed; one that fails or
 is skipped as listed counts as skipped; everything else that does not pass is a failure.
@@ -33,9 +34,10 @@ class Expectations:
                     self.tests = int(words[1])
                 elif words[0] in ("skip", "fail") and len(words) == 3:
                     self.rules.append(tuple(words))
-                elif words[0] == "apache" and len(words) == 3:
-                    if apache:
-                        self.rules.append(("fail",) + tuple(words[1:]))
+                elif words[0] in ("apache", "ours") and len(words) == 3:
+                    if (words[0] == "apache") == apache:
+                        kind = "fail" if apache else "skip"
+                        self.rules.append((kind,) + tuple(words[1:]))
                 else:
                     raise ValueError("%s:%d: not understood (a reason is needed)" % (path, number))
 

@@ -49,7 +49,12 @@ final class Harness {
 
     /** The server is killed and started; returns when it serves. */
     void killServer() throws IOException {
-        say("@kill");
+        killServer("");
+    }
+
+    /** The same in an ensemble: {@code which} is leader or follower. */
+    void killServer(String which) throws IOException {
+        say(("@kill " + which).trim());
         if (input.readLine() == null) {
             throw new IOException("nobody restarts the server");
         }

@@ -1,13 +1,13 @@
 //! One server process that plays a container.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::marker::PhantomData;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ use crate::images::generic::GenericImage;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// A server that prints nothing is asked this often whether it serves.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 static NEXT_FOLDER: AtomicUsize = AtomicUsize::new(0);
@@ -44,12 +46,49 @@ fn srvr(port: u16) -> Option<String> {
     Some(reply)
 }
 
+/// What the processes of a container have printed, one after the other.
+#[derive(Default)]
+struct Output {
+    /// The text, and how many of their streams are open.
+    state: Mutex<(String, usize)>,
+    changed: Condvar,
+}
+
+impl Output {
+    /// Takes over a stream of a process until its end.
+    fn follow(self: &Arc<Self>, mut stream: impl Read + Send + 'static) {
+        let output = self.clone();
+        output.state.lock().unwrap().1 += 1;
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(size @ 1..) = stream.read(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..size]).into_owned();
+                output.state.lock().unwrap().0.push_str(&text);
+                output.changed.notify_all();
+            }
+            output.state.lock().unwrap().1 -= 1;
+            output.changed.notify_all();
+        });
+    }
+
+    /// Waits for the end of the process, or this long; whether it has ended.
+    fn wait_ended(&self, limit: Duration) -> bool {
+        let state = self.state.lock().unwrap();
+        let (state, _) = self.changed.wait_timeout_while(state, limit, |s| s.1 > 0).unwrap();
+        state.1 == 0
+    }
+
+    fn text(&self) -> String {
+        self.state.lock().unwrap().0.clone()
+    }
+}
+
 /// A server process; stopped and its folder removed when dropped.
 pub struct Container<'d, I> {
     command: Vec<String>,
     client_port: u16,
     folder: PathBuf,
-    log: PathBuf,
+    output: Arc<Output>,
     child: Mutex<Option<Child>>,
     _marker: PhantomData<(&'d (), I)>,
 }
@@ -83,9 +122,9 @@ impl<'d> Container<'d, GenericImage> {
         }
         command.push(config_path.display().to_string());
 
-        let log = folder.join("server.log");
-        let container =
-            Self { command, client_port, folder, log, child: Mutex::new(None), _marker: PhantomData };
+        let output = Arc::default();
+        let child = Mutex::new(None);
+        let container = Self { command, client_port, folder, output, child, _marker: PhantomData };
         container.start();
         container
     }
@@ -142,25 +181,26 @@ fn own_port(lines: &[String], data: &str) -> u16 {
 impl<I> Container<'_, I> {
     /// Starts the process again after [`Container::stop`].
     pub fn start(&self) {
-        let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let child = Command::new(&self.command[0])
+        let mut child = Command::new(&self.command[0])
             .args(&self.command[1..])
             .current_dir(&self.folder)
             .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("start of the server");
+        self.output.follow(child.stdout.take().unwrap());
+        self.output.follow(child.stderr.take().unwrap());
         let mut slot = self.child.lock().unwrap();
         *slot = Some(child);
         let child = slot.as_mut().unwrap();
         let end = Instant::now() + START_LIMIT;
         while !srvr(self.client_port).is_some_and(|reply| reply.contains("Mode:")) {
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("server ended with {status}: {}", self.log_text());
+            if self.output.wait_ended(ASK_AGAIN) {
+                let status = child.wait().unwrap();
+                panic!("server ended with {status}: {}", self.output.text());
             }
-            assert!(Instant::now() < end, "server is not serving: {}", self.log_text());
-            thread::sleep(Duration::from_millis(20));
+            assert!(Instant::now() < end, "server is not serving: {}", self.output.text());
         }
     }
 
@@ -170,15 +210,10 @@ impl<I> Container<'_, I> {
             return;
         };
         let _ = Command::new("kill").arg(child.id().to_string()).status();
-        let end = Instant::now() + STOP_LIMIT;
-        while child.try_wait().unwrap().is_none() {
-            if Instant::now() > end {
-                let _ = child.kill();
-                let _ = child.wait();
-                return;
-            }
-            thread::sleep(Duration::from_millis(10));
+        if !self.output.wait_ended(STOP_LIMIT) {
+            let _ = child.kill();
         }
+        let _ = child.wait();
     }
 
     /// The local port that stands for one of the container; there is only one.
@@ -188,11 +223,7 @@ impl<I> Container<'_, I> {
 
     /// What the server wrote.
     pub fn stdout(&self) -> LogStream {
-        LogStream { path: self.log.clone() }
-    }
-
-    fn log_text(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+        LogStream { output: self.output.clone() }
     }
 }
 
@@ -205,23 +236,17 @@ impl<I> Drop for Container<'_, I> {
     }
 }
 
-/// The log of a server, from its beginning.
+/// What a server printed, from its beginning.
 pub struct LogStream {
-    path: PathBuf,
+    output: Arc<Output>,
 }
 
 impl LogStream {
-    /// Returns once the log has the message.
+    /// Returns once the message has been printed.
     pub fn wait_for_message(&self, message: &str) -> Result<(), String> {
-        let end = Instant::now() + START_LIMIT;
-        loop {
-            if fs::read_to_string(&self.path).is_ok_and(|text| text.contains(message)) {
-                return Ok(());
-            }
-            if Instant::now() > end {
-                return Err(format!("no message {message:?} in {}", self.path.display()));
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
+        let state = self.output.state.lock().unwrap();
+        let absent = |s: &mut (String, usize)| !s.0.contains(message);
+        let (_, late) = self.output.changed.wait_timeout_while(state, START_LIMIT, absent).unwrap();
+        if late.timed_out() { Err(format!("no message {message:?} was printed")) } else { Ok(()) }
     }
 }
