@@ -159,7 +159,7 @@ fn what_wants_an_ephemeral_node() {
     assert!(!wants(OpCode::CreateContainer, &create("/a", 1)));
     let plain = (OpCode::Create, create("/a", 0));
     let ephemeral = (OpCode::Create2, create("/b", 1));
-    assert!(!wants(OpCode::Multi, &multi(&[plain.clone()])));
+    assert!(!wants(OpCode::Multi, &multi(std::slice::from_ref(&plain))));
     assert!(wants(
         OpCode::Multi,
         &multi(&[plain.clone(), ephemeral.clone()])
