@@ -128,7 +128,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "ensemble",
-        "reconfigEnabled, observerMasterPort, sslQuorum and quorum.auth.* work",
+        "reconfigEnabled, sslQuorum and quorum.auth.* work",
         "not there yet: a configuration that sets one is refused at start",
     ),
     (
