@@ -87,7 +87,7 @@ fn collect(dir: &Path, into: &mut Vec<PathBuf>) {
 /// The code without comments and without the tests at its end.
 fn shipped(text: &str) -> String {
     let code = text
-        .split("#[cfg(test)]\nmod tests")
+        .split("#[cfg(test)]\nmod tests {")
         .next()
         .unwrap_or_default();
     code.lines()
