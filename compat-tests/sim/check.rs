@@ -119,6 +119,7 @@ impl World {
     /// A reply came: it says what the transaction did, and its place is in real time.
     pub fn check_reply(&mut self, r: &Reply) -> Fail {
         let (zxid, sent) = (r.zxid, &r.sent);
+        self.say(|| format!("reply {} to {}: {}, {zxid}", sent.xid, r.session, r.err));
         self.told(zxid)?;
         if matches!(sent.ask, Ask::Sync) {
             // A leader that has been replaced and does not know it answers from what it has.

@@ -110,6 +110,12 @@ impl World {
             ask: client.wants(&mut self.rng, s.learner, &queue),
             since,
         };
+        if self.trace {
+            println!(
+                "{:>7} client {id} at {sid}: {} {:?}",
+                self.now, sent.xid, sent.ask
+            );
+        }
         let ask_nobody = self.mutation == Some(Mutation::SyncAtHome) && client.sent.is_empty();
         if ask_nobody && matches!(sent.ask, Ask::Sync) {
             return self.sync_at_home(id, sent, s);
