@@ -11,7 +11,6 @@ import time
 
 from ensemble import load
 from ensemble.members import Ensemble, until
-from ensemble.roles import CONFIG
 
 # An id that is no member's.
 STRANGER = 77
@@ -123,7 +122,7 @@ class BadPeers:
         self.ctx, self.rng = ctx, random.Random(20261125)
         server = ctx.options.server
         members = {1: server, 2: server, 3: server}
-        self.ensemble = Ensemble(ctx, members, CONFIG, relayed=False)
+        self.ensemble = Ensemble(ctx, members, relayed=False)
 
     def cases(self):
         for what in (

@@ -96,7 +96,12 @@ class Member:
                 ports = tuple(
                     self.ensemble.net.ports[self.sid, other.sid, k] for k in (QUORUM, ELECTION)
                 )
-            lines["server.%d" % other.sid] = "%s:%d:%d:%s" % ((other.host,) + ports + (other.role,))
+            addresses = ["%s:%d:%d" % ((other.host,) + ports)]
+            if other is not self and self.ensemble.dead:
+                # Apache takes the first one that is a host, whatever listens there
+                at = 1 if self.implementation.apache else 0
+                addresses.insert(at, "%s:%d:%d" % ((self.ensemble.dead,) + ports))
+            lines["server.%d" % other.sid] = "|".join(addresses) + ":" + other.role
         with open(self.config, "w") as f:
             f.writelines("%s=%s\n" % item for item in lines.items())
 
@@ -227,14 +232,16 @@ class Member:
 class Ensemble:
     """`members` maps an id to the name of an implementation, or to a pair of that and a role.
     Used as a context; everything ends with it. With `hosts` each one has an address of its own
-    for the others, as one port is the same at all of them; there are no relays then."""
+    for the others, as one port is the same at all of them; there are no relays then. `dead` is
+    another address by which each one knows the others, with nobody behind it."""
 
-    def __init__(self, ctx, members, config=None, properties=(), relayed=True, hosts=False):
+    def __init__(self, ctx, members, config=None, properties=(), relayed=True, hosts=False,
+                 dead=None):
         self.ctx, self.config, self.properties = ctx, dict(config or {}), list(properties)
         self.folder = tempfile.mkdtemp(prefix="zabra-ensemble-")
         self.ports = PortBlock()
         self.members = {}
-        self.net, self.hosts = None, hosts
+        self.net, self.hosts, self.dead = None, hosts, dead
         for sid, what in members.items():
             name, role = (what, FOLLOWER) if isinstance(what, str) else what
             self.members[sid] = Member(self, sid, Implementation(name), role)

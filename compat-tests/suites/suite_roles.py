@@ -11,6 +11,7 @@ sys.path[:0] = [TESTS, os.path.join(TESTS, "durability")]
 
 
 def run(ctx):
-    from ensemble import cases, roles
+    from ensemble import cases, roles, settings
 
     roles.run(ctx, cases.run)
+    cases.run(ctx, settings.cases(ctx))
