@@ -1,6 +1,13 @@
 //! A whole ensemble in virtual time: the peers' state machines over simulated disks, links and
 //! clients, with crashes between any two effects, lost unsynced writes, broken, stalled and
-//! partitioned links and slow disks, all from one seed.
+//! partitioned links, slow and full disks, clocks that jump and leadership that is handed over, all
+//! from one seed. Quorums are majorities, groups and weights; an observer is always there.
+//!
+//! What is checked: that nothing is said before it is durable (`promises.rs`); that the servers
+//! commit one history (`check.rs`); that every reply, read and watch event is what that history says
+//! at its zxid, in the order of its session and in real time (`model.rs`, `reads.rs`, `watches.rs`);
+//! that sessions and ephemerals end together; that all agree once all is quiet. What the checks are
+//! worth is measured with faulty drivers (`mutation.rs`), each of which must be found.
 //!
 //!     cargo test --test sim                              seeds for CI, and the mutations
 //!     cargo test --test sim -- --seeds 10000             more
