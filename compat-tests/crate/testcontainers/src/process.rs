@@ -246,7 +246,7 @@ impl LogStream {
     pub fn wait_for_message(&self, message: &str) -> Result<(), String> {
         let state = self.output.state.lock().unwrap();
         let absent = |s: &mut (String, usize)| !s.0.contains(message);
-        let (_, late) = self.output.changed.wait_timeout_while(state, START_LIMIT, absent).unwrap();
-        if late.timed_out() { Err(format!("no message {message:?} was printed")) } else { Ok(()) }
+        let (state, _) = self.output.changed.wait_timeout_while(state, START_LIMIT, absent).unwrap();
+        if state.0.contains(message) { Ok(()) } else { Err(format!("{message:?} was not printed")) }
     }
 }
