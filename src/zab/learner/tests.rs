@@ -34,6 +34,7 @@ impl Talk {
             init_limit: 10,
             sync_limit: 5,
             config_version: 0,
+            reconfig: false,
             whole: false,
         };
         let history = History {
