@@ -20,6 +20,7 @@ NO_QUORUM, DISABLED = -13, -123
 def cases(ctx):
     under, other = ctx.options.server, ctx.options.other
     yield "switched off", lambda: switched_off(ctx, {1: other, 2: under, 3: under})
+    yield "from one server and back", lambda: from_one(ctx, under, other)
     layouts = [
         ("under " + other, {1: under, 2: other, 3: other}, {4: under, 5: other}),
         ("over " + other, {1: other, 2: other, 3: under}, {4: other, 5: under}),
@@ -34,6 +35,24 @@ def cases(ctx):
                 yield "%s: %s" % (name, step.__name__.replace("_", " ")), life.step(step)
         finally:
             life.end()
+
+
+def from_one(ctx, under, other):
+    """With standaloneEnabled=false a server alone is an ensemble, which grows and shrinks."""
+    life = Life(ctx, {1: under}, {2: other, 3: under}, {"standaloneEnabled": "false"})
+    with life.ensemble:
+        life.ensemble.start()
+        life.agreed(life.version(), (1,))
+        life.add(2)
+        life.agreed(life.ask(life[1], joining=life.line(2)), (1, 2))
+        life.add(3)
+        life.agreed(life.ask(life[2], joining=life.line(3)), (1, 2, 3))
+        life.works()
+        life.agreed(life.ask(life[1], leaving="2,3"), (1,))
+        life.voters(1)
+        life[2].stop()
+        life[3].stop()
+        life.works()
 
 
 def reconfig_body(joining=None, leaving=None, members=None, version=-1):
@@ -70,9 +89,9 @@ def switched_off(ctx, members):
 class Life:
     """One ensemble through everything that can happen to it."""
 
-    def __init__(self, ctx, members, joiners):
+    def __init__(self, ctx, members, joiners, config=()):
         self.ctx, self.joiners = ctx, joiners
-        self.ensemble = Ensemble(ctx, members, ON, relayed=False)
+        self.ensemble = Ensemble(ctx, members, dict(ON, **dict(config)), relayed=False)
         self.broken = None
         for member in self.ensemble:
             configure(member, self.ensemble.members)

@@ -329,7 +329,12 @@ impl Learning {
                 config,
                 designated,
                 zxid,
-            } => self.configs.activate(*config, designated, zxid),
+            } => {
+                if let Some(master) = &mut self.master {
+                    master.reconfigured(&config.text(), config.version);
+                }
+                self.configs.activate(*config, designated, zxid);
+            }
             LearnerEffect::Serve => {
                 self.ready = self.learner.as_ref().map(Learner::epoch);
             }

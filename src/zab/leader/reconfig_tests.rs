@@ -63,7 +63,9 @@ fn old_and_new_must_both_have_it_and_what_follows() {
     t.join(4, 4, P::FollowerInfo, z(1, 0));
     t.ack(4, z(2, 0));
     t.did();
-    let seen = t.leader.propose(0, z(2, 1), reconfig(z(2, 1), &lines(&[1, 4, 5])));
+    let seen = t
+        .leader
+        .propose(0, z(2, 1), reconfig(z(2, 1), &lines(&[1, 4, 5])));
     assert_eq!(seen.unwrap().version, z(2, 1).0);
     assert!(t.leader.propose(0, z(2, 2), bytes(9)).is_none());
     t.did();
@@ -94,7 +96,8 @@ fn a_leader_that_is_removed_commits_nothing_more() {
     let mut t = led();
     t.join(3, 3, P::FollowerInfo, z(1, 0));
     t.ack(3, z(2, 0));
-    t.leader.propose(0, z(2, 1), reconfig(z(2, 1), &lines(&[2, 3])));
+    t.leader
+        .propose(0, z(2, 1), reconfig(z(2, 1), &lines(&[2, 3])));
     t.leader.propose(0, z(2, 2), bytes(9));
     t.did();
     t.ack(2, z(2, 1));
@@ -176,7 +179,11 @@ fn a_pending_configuration_needs_both_quorums_to_begin() {
 #[test]
 fn with_reconfiguration_off_nothing_of_it_happens() {
     let mut t = Talk::active(3, 0);
-    assert!(t.leader.propose(0, z(2, 1), reconfig(z(2, 1), &lines(&[7]))).is_none());
+    assert!(
+        t.leader
+            .propose(0, z(2, 1), reconfig(z(2, 1), &lines(&[7])))
+            .is_none()
+    );
     t.did();
     t.leader.logged(z(2, 1));
     t.ack(2, z(2, 1));

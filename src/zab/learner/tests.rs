@@ -363,3 +363,6 @@ fn a_handover_from_another_history_is_none() {
         assert_eq!(t.0.phase(), Phase::Ended);
     }
 }
+
+#[path = "reconfig_tests.rs"]
+mod reconfig;
