@@ -32,7 +32,8 @@ SUITES = [
 # Ensembles: run by name; `--from` and `--long` are for these. To make one part of `all` and of
 # every run, move its name to SUITES.
 ENSEMBLE_SUITES = [
-    "election", "roles", "observers", "badpeers", "migrate", "modes", "drills", "curator3", "kazoo3",
+    "election", "roles", "observers", "badpeers", "migrate", "modes", "drills", "reconfig",
+    "curator3", "kazoo3",
 ]
 PROGRESS_EVERY = 30
 

@@ -151,7 +151,9 @@ impl World {
                 self.check_kept(sid)?;
                 Input::SnapshotSaved
             }
-            DiskOp::ReadLog { .. } => return Ok(None),
+            DiskOp::ReadLog { .. } | DiskOp::SaveSeen(_) | DiskOp::ActivateConfig(_) => {
+                return Ok(None);
+            }
         }))
     }
 }

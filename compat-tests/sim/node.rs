@@ -152,6 +152,7 @@ impl World {
             Effect::ListenObservers(_) | Effect::ConnectMaster { .. } => {
                 return Err(format!("{sid} has no observer masters"));
             }
+            Effect::Members(_) => {}
             Effect::Listen => self.process(sid).listening = true,
             Effect::StopListening => {
                 self.process(sid).listening = false;

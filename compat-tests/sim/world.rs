@@ -267,6 +267,7 @@ impl World {
             sync_limit: 5,
             connect_limit_ms: 2000,
             leader_serves: true,
+            standalone_enabled: true,
             force_snapshot: false,
             observer_master_port: None,
             observer_delay_ms: 0,

@@ -92,6 +92,11 @@ impl ConfigError {
         self
     }
 
+    /// True for what Apache throws as a ConfigException itself.
+    pub fn is_direct(&self) -> bool {
+        self.shape == Shape::Direct
+    }
+
     /// The cause, in Apache's words.
     pub fn cause(&self) -> &str {
         &self.text

@@ -102,7 +102,7 @@ impl Server {
             let item = match outcome.result.err == Code::SessionMoved as i32 {
                 // The client is elsewhere already; it is not told here.
                 true => Item::Close(zxid),
-                false => Item::Reply(zxid, write_reply(op, xid, zxid, &outcome)),
+                false => Item::Reply(zxid, write_reply(op, xid, zxid, &outcome, &entry.txn)),
             };
             self.push(inbox, item, out);
         }

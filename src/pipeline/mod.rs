@@ -16,6 +16,7 @@ mod prep_multi;
 mod prep_ops;
 mod read_only;
 mod reaper;
+mod reconfig;
 mod reply;
 mod roll;
 mod server;
@@ -27,6 +28,7 @@ pub use event::{
     ConnectRequest, Effects, Forward, Input, LogOp, Now, Owner, Request, Role, ServerOptions,
     SnapshotJob,
 };
+pub use reconfig::Membership;
 pub use reply::{frame, read_reply};
 pub use server::{Server, ServerCounters};
 pub use snap_stream::{SnapStreamReader, SnapStreamWriter};

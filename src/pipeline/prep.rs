@@ -50,6 +50,8 @@ pub(super) struct Prep {
     pub(super) sessions: Arc<SessionTracker>,
     pub(super) outstanding: Outstanding,
     pub(super) options: ServerOptions,
+    /// Of a leader, as fresh as its last reconfig request.
+    pub(super) membership: Option<super::reconfig::Membership>,
     scratch: Vec<u8>,
 }
 
@@ -86,6 +88,7 @@ impl Prep {
             sessions,
             outstanding,
             options,
+            membership: None,
             scratch: Vec::new(),
         }
     }

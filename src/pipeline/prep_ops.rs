@@ -79,8 +79,8 @@ impl Prep {
                 self.check(&r, ctx, body)
             }
             OpCode::Reconfig => {
-                ReconfigRequest::decode(input)?;
-                self.reconfig(ctx)
+                let r = ReconfigRequest::decode(input)?;
+                self.reconfig(&r, ctx, body)
             }
             _ => Err(Code::Unimplemented.into()),
         }
@@ -316,16 +316,6 @@ impl Prep {
         })
         .encode(body);
         Ok(OpCode::Check)
-    }
-
-    /// A standalone server has no ensemble to change.
-    fn reconfig(&self, ctx: &Context<'_>) -> Result<OpCode, Refused> {
-        if !self.options.reconfig {
-            tracing::error!("Reconfig operation requested but reconfig feature is disabled.");
-            return Err(Code::ReconfigDisabled.into());
-        }
-        self.check_session(ctx)?;
-        Err(Code::Unimplemented.into())
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::base::Zxid;
 use crate::jute::{Jute, Output};
 use crate::proto::request::{MultiHeader, reply_header};
+use crate::proto::txn::Txn;
 use crate::proto::{Code, OpCode};
 use crate::tree::{Outcome, SubOutcome};
 
@@ -33,7 +34,13 @@ pub fn read_reply<T>(
 }
 
 /// The frame that answers a write.
-pub(super) fn write_reply(op: OpCode, xid: i32, zxid: Zxid, outcome: &Outcome) -> Vec<u8> {
+pub(super) fn write_reply(
+    op: OpCode,
+    xid: i32,
+    zxid: Zxid,
+    outcome: &Outcome,
+    txn: &Txn<'_>,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(96);
     let result = &outcome.result;
     let err = result.err;
@@ -46,6 +53,12 @@ pub(super) fn write_reply(op: OpCode, xid: i32, zxid: Zxid, outcome: &Outcome) -
             stat(out, result);
         }
         OpCode::SetData | OpCode::SetAcl => stat(out, result),
+        OpCode::Reconfig => {
+            if let Txn::SetData(t) = txn {
+                out.buffer(t.data);
+                stat(out, result);
+            }
+        }
         _ => {}
     });
     out
@@ -90,6 +103,7 @@ fn multi_body(out: &mut Vec<u8>, results: &[SubOutcome]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::txn::ErrorTxn;
 
     #[test]
     fn golden_failed_multi() {
@@ -112,7 +126,13 @@ mod tests {
                 part(Code::RuntimeInconsistency),
             ],
         };
-        let reply = write_reply(OpCode::Multi, 3, Zxid(9), &outcome);
+        let reply = write_reply(
+            OpCode::Multi,
+            3,
+            Zxid(9),
+            &outcome,
+            &Txn::Error(ErrorTxn { err: 0 }),
+        );
         let body: String = reply[20..].iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(
             body,
@@ -137,6 +157,7 @@ mod tests {
                 result,
                 multi: vec![],
             },
+            &Txn::Error(ErrorTxn { err: -101 }),
         );
         assert_eq!(reply.len(), 20);
         assert_eq!(reply[16..], [255, 255, 255, 0x9b]);

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::data::Data;
 use crate::base::{Epoch, ServerId, Zxid};
+use crate::config::Ensemble;
 use crate::pipeline::{self, SnapshotJob};
 use crate::proto::quorum::QuorumPacket;
 use crate::session::SessionTracker;
 use crate::tree::{DataTree, Inbox};
 use crate::zab::election::Notification;
+use crate::zab::reconfig::Views;
 use crate::zab::{LinkId, Logged};
 
 /// What happens to a peer.
@@ -68,6 +70,11 @@ pub enum DiskOp {
     AcceptEpoch(Epoch),
     /// Write `currentEpoch`.
     EnterEpoch(Epoch),
+    /// Keep a configuration as the last one seen, durably.
+    SaveSeen(Box<Ensemble>),
+    /// A configuration is committed: keep it as the one to start with, and forget the last seen one
+    /// unless it is newer.
+    ActivateConfig(Box<Views>),
     /// Say [`Input::Flushed`] when everything before is durable.
     Flush,
     /// Cut log and snapshots behind this zxid, and load the database again. If no snapshot and log
@@ -121,6 +128,8 @@ pub enum Effect {
     Notify(ServerId, Notification),
     /// Connect the election links that are missing.
     ConnectAll,
+    /// The members are others, or elsewhere.
+    Members(Box<Views>),
     /// Take learners.
     Listen,
     /// Take observers on this port.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::data::Data;
 use super::event::{DiskOp, Effect, Effects, Input};
+use super::membership::ConfigEvents;
 use super::peer::{Ended, Peer, take_common};
 use crate::base::{Epoch, ServerId, Zxid};
-use crate::pipeline::{self, Forward, LogOp, Now, Owner, Server, SnapshotJob};
+use crate::pipeline::{self, Forward, LogOp, Membership, Now, Owner, Server, SnapshotJob};
 use crate::proto::OpCode;
 use crate::zab::Logged;
 use crate::zab::leader::{
@@ -16,6 +17,8 @@ use crate::zab::leader::{
 /// How many learners a leader has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learners {
+    /// Voters of the configuration in use, whatever the role.
+    pub quorum_size: i64,
     /// Connected.
     pub all: i64,
     /// Voters that are in time.
@@ -40,6 +43,8 @@ pub(super) struct Leading {
     next: Option<ServerId>,
     /// Why a handover was given up.
     given_up: Option<&'static str>,
+    pub(super) configs: ConfigEvents,
+    standalone_enabled: bool,
     effects: pipeline::Effects,
 }
 
@@ -51,13 +56,11 @@ impl Leading {
 
     /// Learners are taken already; with the server of the role before, if it served.
     pub(super) fn over(peer: &Peer, server: Option<Server>, now: Now) -> Self {
-        let config = peer.options.members.text();
         let options = LeaderOptions {
             tick_ms: peer.options.tick_ms,
             init_limit: peer.options.init_limit,
             sync_limit: peer.options.sync_limit,
-            config: Arc::from(config.as_bytes()),
-            config_version: peer.options.members.committed().version,
+            reconfig: peer.options.server.reconfig,
             force_snapshot: peer.options.force_snapshot,
             initial_counter: peer.options.server.initial_counter,
             linearizable_sync: peer.options.server.linearizable_sync,
@@ -66,7 +69,7 @@ impl Leading {
             leader: Leader::new(
                 peer.options.me,
                 options,
-                peer.quorum.clone(),
+                peer.options.members.views().clone(),
                 peer.history,
                 peer.data.recent.clone(),
                 now.mono_ms,
@@ -75,6 +78,8 @@ impl Leading {
             ready: None,
             next: None,
             given_up: None,
+            configs: ConfigEvents::new(&peer.options.members),
+            standalone_enabled: peer.options.standalone_enabled,
             effects: pipeline::Effects::default(),
         }
     }
@@ -195,7 +200,20 @@ impl Leading {
     }
 
     fn server_step(&mut self, now: Now, input: pipeline::Input) {
+        // One that another leader follows prepares nothing more; what it decided it finishes.
+        if self.leader.is_retired() && !matches!(input, pipeline::Input::Durable(_)) {
+            return;
+        }
         if let Some(server) = &mut self.server {
+            if server.may_reconfigure(&input) {
+                let views = self.leader.views();
+                server.set_membership(Membership {
+                    committed: views.committed.version,
+                    last_seen: Arc::new(views.last_seen.clone()),
+                    synced: self.leader.synced(now.mono_ms),
+                    standalone_enabled: self.standalone_enabled,
+                });
+            }
             server.step(now, input, &mut self.effects);
         }
     }
@@ -245,7 +263,11 @@ impl Leading {
     fn take_log(&mut self, now: Now, out: &mut Effects) {
         for op in std::mem::take(&mut self.effects.log) {
             if let LogOp::Append(zxid, bytes) = &op {
-                self.leader.propose(now.mono_ms, *zxid, bytes.clone());
+                let seen = self.leader.propose(now.mono_ms, *zxid, bytes.clone());
+                // Stored before it is logged: our own acknowledgement says both.
+                if let Some(config) = seen {
+                    self.configs.seen(*config, out);
+                }
             }
             out.disk.push(DiskOp::Log(op));
         }
@@ -272,6 +294,12 @@ impl Leading {
             LeaderEffect::EnterEpoch(epoch) => out.disk.push(DiskOp::EnterEpoch(epoch)),
             LeaderEffect::Serve(epoch) => self.ready = Some(epoch),
             LeaderEffect::Commit(zxid) => self.commit(data, now, zxid),
+            LeaderEffect::Seen(config) => self.configs.seen(*config, out),
+            LeaderEffect::Activate {
+                config,
+                designated,
+                zxid,
+            } => self.configs.activate(*config, Some(designated), zxid),
             LeaderEffect::Request(request) => self.request(now, request),
             LeaderEffect::Touch(session, _) => {
                 if let Some(server) = &self.server {

@@ -2,6 +2,7 @@
 
 use super::data::Data;
 use super::event::{DiskOp, Effect, Effects, Input};
+use super::membership::ConfigEvents;
 use super::peer::{Ended, Peer, take_common};
 use crate::base::{Epoch, ServerId, Zxid};
 use crate::pipeline::{self, Forward, LogOp, Now, Server, SnapshotJob};
@@ -30,6 +31,7 @@ pub(super) struct Learning {
     last_ping_ms: i64,
     /// There while observers are served.
     pub(super) master: Option<ObserverMaster>,
+    pub(super) configs: ConfigEvents,
     effects: pipeline::Effects,
 }
 
@@ -56,6 +58,7 @@ impl Learning {
                 init_limit: peer.options.init_limit,
                 sync_limit: peer.options.sync_limit,
                 config_version: peer.options.members.committed().version,
+                reconfig: peer.options.server.reconfig,
                 whole,
             },
             history: peer.history,
@@ -66,6 +69,7 @@ impl Learning {
             base: None,
             last_ping_ms: now.mono_ms,
             master: None,
+            configs: ConfigEvents::new(&peer.options.members),
             effects: pipeline::Effects::default(),
         }
     }
@@ -319,7 +323,18 @@ impl Learning {
                 }
                 None => data.apply(zxid, &bytes),
             },
-            LearnerEffect::Config(_) => {}
+            LearnerEffect::Seen(config) => self.configs.seen(*config, out),
+            LearnerEffect::LeaderSeen(config) => self.configs.leader_seen(*config, out),
+            LearnerEffect::Activate {
+                config,
+                designated,
+                zxid,
+            } => {
+                if let Some(master) = &mut self.master {
+                    master.reconfigured(&config.text(), config.version);
+                }
+                self.configs.activate(*config, designated, zxid);
+            }
             LearnerEffect::Serve => {
                 self.ready = self.learner.as_ref().map(Learner::epoch);
             }

@@ -10,6 +10,7 @@ mod event;
 mod leading;
 mod learning;
 mod masters;
+mod membership;
 mod observers;
 mod options;
 mod peer;

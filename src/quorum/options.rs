@@ -27,6 +27,8 @@ pub struct PeerOptions {
     pub leader_serves: bool,
     /// `readonlymode.enabled`: how long to look for a leader before reads are served without one, ms.
     pub read_only_after_ms: Option<i64>,
+    /// `standaloneEnabled`: an ensemble of one voter cannot be made.
+    pub standalone_enabled: bool,
     /// `forceSnapshotSync`.
     pub force_snapshot: bool,
     /// `observerMasterPort`: followers serve observers there, and observers learn from followers.

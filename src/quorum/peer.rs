@@ -16,7 +16,7 @@ use crate::telemetry::metrics::METRICS;
 use crate::zab::election::{self, Election, InitialVote, ServerState, Vote};
 use crate::zab::leader::History;
 use crate::zab::observer_master::ObserverMaster;
-use crate::zab::{JointQuorum, LinkId, Logged};
+use crate::zab::{LinkId, Logged};
 
 /// What a peer is doing.
 pub(super) enum Phase {
@@ -52,7 +52,6 @@ pub enum PeerState {
 /// See the module.
 pub struct Peer {
     pub(super) options: PeerOptions,
-    pub(super) quorum: Arc<JointQuorum>,
     pub(super) election: Election,
     pub(super) history: History,
     pub(super) data: Data,
@@ -63,6 +62,8 @@ pub struct Peer {
     looking_since_ms: i64,
     /// What is served while there is no leader.
     pub(super) read_only: Option<ReadOnly>,
+    /// Who leads next, when a reconfiguration said so (Apache: `reconfigFlag`).
+    pub(super) appointed: Option<ServerId>,
     next_link: u64,
     pub(super) instance: u64,
     votes: Vec<election::Effect>,
@@ -77,16 +78,15 @@ impl Peer {
             options.members.clone(),
             options.election.clone(),
         );
-        let quorum = Arc::new(JointQuorum::of(options.members.committed(), None));
         Self {
             election,
-            quorum,
             history,
             data,
             phase: Phase::Starting,
             asked: None,
             looking_since_ms: 0,
             read_only: None,
+            appointed: None,
             next_link: 1,
             instance: 0,
             votes: Vec::new(),
@@ -109,6 +109,15 @@ impl Peer {
             Phase::Learning(l) if l.observes() => PeerState::Observing(l.serves()),
             Phase::Learning(l) => PeerState::Following(l.serves()),
             _ => PeerState::Looking,
+        }
+    }
+
+    /// True while a role takes clients.
+    pub(super) fn serves(&self) -> bool {
+        match &self.phase {
+            Phase::Leading(l) => l.server.is_some(),
+            Phase::Learning(l) => l.server.is_some(),
+            _ => false,
         }
     }
 
@@ -177,8 +186,15 @@ impl Peer {
             Phase::Looking => return self.read_only_step(now, input, out),
             _ => return,
         };
-        self.note_progress(now, out);
+        let configs = match &mut self.phase {
+            Phase::Leading(role) => role.configs.take(),
+            Phase::Learning(role) => role.configs.take(),
+            _ => Vec::new(),
+        };
+        let major = self.note_configs(configs, now, out);
+        self.note_progress(!major, now, out);
         match ended {
+            None if major => self.leave("changes proposed in reconfig", out),
             None => {}
             Some(Ended::Left(why)) => self.leave(why, out),
             Some(Ended::Again) => self.start_over(now, out),
@@ -192,7 +208,7 @@ impl Peer {
     }
 
     /// What the roles did to what is durable, and whether one begins to serve.
-    fn note_progress(&mut self, now: Now, out: &mut Effects) {
+    fn note_progress(&mut self, stays: bool, now: Now, out: &mut Effects) {
         if let Phase::Leading(l) = &mut self.phase
             && let Some(why) = l.take_given_up()
         {
@@ -210,7 +226,7 @@ impl Peer {
             _ => return,
         };
         let serves = self.with_server(|_| ()).is_some();
-        match ready {
+        match ready.filter(|_| stays) {
             Some(epoch) if serves => self.resume(epoch, role, now, out),
             Some(epoch) => self.serve(epoch, role, now, out),
             None => {}
@@ -267,7 +283,7 @@ impl Peer {
     }
 
     /// `/zookeeper/config` shows the committed configuration, also when no transaction brought it.
-    fn write_config(&self, now: Now) {
+    pub(super) fn write_config(&self, now: Now) {
         let members = &self.options.members;
         let text = members.text().as_bytes();
         let version = members.committed().version;
@@ -330,18 +346,18 @@ impl Peer {
             self.data.apply(*zxid, bytes);
             self.history.last = self.history.last.max(*zxid);
         }
-        self.look(now, out);
+        self.go_on(now, out);
     }
 
     fn reloaded(&mut self, data: Data, now: Now, out: &mut Effects) {
         if matches!(self.phase, Phase::Reloading) {
             self.history.last = data.last();
             self.data = data;
-            self.look(now, out);
+            self.go_on(now, out);
         }
     }
 
-    fn look(&mut self, now: Now, out: &mut Effects) {
+    pub(super) fn look(&mut self, now: Now, out: &mut Effects) {
         self.phase = Phase::Looking;
         self.expect_read_only(now);
         METRICS.looking_count.inc();
@@ -366,12 +382,13 @@ impl Peer {
                 election::Effect::Send(to, n) => out.net.push(Effect::Notify(to, n)),
                 election::Effect::ConnectAll => out.net.push(Effect::ConnectAll),
                 election::Effect::Elected(vote, state) => self.elected(vote, state, now, out),
-                election::Effect::AdoptConfig(_) | election::Effect::VoterLooking(_) => {}
+                election::Effect::AdoptConfig(config) => self.adopt(*config, now, out),
+                election::Effect::VoterLooking(_) => {}
             }
         }
     }
 
-    fn elected(&mut self, vote: Vote, state: ServerState, now: Now, out: &mut Effects) {
+    pub(super) fn elected(&mut self, vote: Vote, state: ServerState, now: Now, out: &mut Effects) {
         if !matches!(self.phase, Phase::Looking) {
             return;
         }
@@ -472,7 +489,7 @@ impl Peer {
 
     /// How many learners a server has, and whom it learns from.
     pub fn learners(&self, now: Now) -> Learners {
-        match &self.phase {
+        let learners = match &self.phase {
             Phase::Leading(l) => l.learners(now.mono_ms),
             Phase::Learning(l) => Learners {
                 observers: l.master.as_ref().map_or(0, ObserverMaster::synced) as i64,
@@ -480,6 +497,10 @@ impl Peer {
                 ..Learners::default()
             },
             _ => Learners::default(),
+        };
+        Learners {
+            quorum_size: self.options.members.committed().voters().count() as i64,
+            ..learners
         }
     }
 

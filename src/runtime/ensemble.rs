@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 use crate::admin::view::Mode;
 use crate::base::ServerId;
 use crate::config::{Config, ExitCode};
-use crate::conn::{CurrentEdge, Listener};
+use crate::conn::CurrentEdge;
 use crate::pipeline::{self, SnapshotJob};
 use crate::quorum::{DiskOp, Effect, Effects, Input, Peer, PeerOptions, PeerState, Serving};
 use crate::session::SessionTracker;
@@ -18,6 +18,7 @@ use crate::telemetry::facade;
 use crate::zab::election::{ElectionOptions, Members};
 use crate::zab::leader::History;
 
+use super::client_door::ClientDoor;
 use super::clock::SystemClock;
 use super::control::{self, Waiting};
 use super::doors::Doors;
@@ -43,7 +44,6 @@ pub(super) fn unsupported(config: &Config) -> Option<String> {
     match config {
         c if c.quorum.ssl || c.quorum.port_unification => not_yet("sslQuorum"),
         c if c.quorum.auth.enabled => not_yet("quorum.auth.enableSasl"),
-        c if c.features.reconfig => not_yet("reconfigEnabled"),
         _ => None,
     }
 }
@@ -124,6 +124,18 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
     fatal::critical_thread("Snapshot Thread", move || snap.run());
     start::start_purge(config, &disk.dirs);
     start::start_metrics(config, &doors.view, main.handle())?;
+    let mut door = ClientDoor {
+        handle: main.handle().clone(),
+        edge: current.clone(),
+        threads,
+        backlog: config.listeners.backlog,
+        at: config.listeners.client.as_ref().map(|a| (a.ip, a.port)),
+        accepting: None,
+    };
+    let port = socket.as_ref().map(|s| s.local_addr());
+    if let Some(socket) = socket {
+        door.open(socket);
+    }
     let (stop, stop_queue) = bounded(1);
     let (closed_tx, closed) = bounded(1);
     let member = Member {
@@ -131,6 +143,7 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
         disk,
         net,
         doors,
+        door,
         edge: current.clone(),
         inputs: input_queue,
         own: inputs,
@@ -147,31 +160,14 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
         let _ = closed_tx.send(());
     });
     main.spawn(start::rotate_metrics(clock));
-    if let Some(socket) = socket {
-        let port = socket
-            .local_addr()
-            .map_or_else(|_| String::new(), |a| a.to_string());
+    if let Some(port) = port {
+        let port = port.map_or_else(|_| String::new(), |a| a.to_string());
         tracing::info!(
             target: "o.a.z.s.q.QuorumPeerMain",
             "Zabra {} (as ZooKeeper {VERSION}) is member {} of its ensemble, clients on {port}, data in {}, zxid {last}",
             env!("CARGO_PKG_VERSION"), config.server_id.unwrap_or_default(),
             config.storage.data_dir.display()
         );
-        let listener = Listener {
-            socket,
-            edge: current,
-            threads,
-            secure: false,
-        };
-        main.spawn(async move {
-            if let Err(e) = listener.run().await {
-                fatal::unrecoverable(
-                    "NIOServerCxnFactory.AcceptThread",
-                    &e,
-                    ExitCode::UnexpectedError,
-                );
-            }
-        });
     }
     let code = main
         .block_on(signals::wait())
@@ -196,10 +192,11 @@ fn peer_options(config: &Config, mut server: pipeline::ServerOptions) -> PeerOpt
     };
     PeerOptions {
         me: ServerId(config.server_id.unwrap_or_default()),
-        members: Members::new(config.ensemble.clone(), None),
+        members: Members::new(config.ensemble.clone(), config.last_seen_ensemble.clone()),
         election: ElectionOptions {
             min_interval_ms: i64::from(q.min_notification_ms),
             max_interval_ms: i64::from(q.max_notification_ms),
+            adopt_configs: config.features.reconfig,
             ..ElectionOptions::default()
         },
         server,
@@ -212,6 +209,7 @@ fn peer_options(config: &Config, mut server: pipeline::ServerOptions) -> PeerOpt
             .features
             .read_only_mode
             .then_some(tick_ms.max(READ_ONLY_AFTER_MIN_MS)),
+        standalone_enabled: q.standalone_enabled,
         force_snapshot: q.force_snapshot_sync,
         observer_master_port: q.observer_master_port,
         observer_delay_ms: q.observer_reconnect_delay_ms,
@@ -233,6 +231,7 @@ struct Member {
     disk: QuorumDisk,
     net: QuorumNet,
     doors: Doors,
+    door: ClientDoor,
     edge: CurrentEdge,
     inputs: Receiver<Queued>,
     own: Sender<Queued>,
@@ -341,6 +340,17 @@ impl Member {
                         _ => ExitCode::QuorumPacketError,
                     };
                     fatal::unrecoverable("QuorumPeer", &why, code);
+                }
+                Effect::Members(views) => {
+                    let me = self.doors.config.server_id.unwrap_or_default();
+                    let own = views.committed.members.get(&me);
+                    if let Some(client) = own.and_then(|s| s.client.as_ref()) {
+                        self.door.move_to(client);
+                    }
+                    self.doors
+                        .learners
+                        .set(self.peer.learners(self.clock.now()));
+                    let _ = self.net.carry_out(Effect::Members(views));
                 }
                 other => {
                     if let Err(e) = self.net.carry_out(other) {

@@ -1,6 +1,8 @@
 //! L5: drives the real world: threads, sockets, files, clocks, signals.
 
+mod client_door;
 mod clock;
+mod config_files;
 mod control;
 mod database;
 mod doors;

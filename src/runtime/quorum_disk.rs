@@ -16,6 +16,7 @@ use crate::tree::{DataTree, TreeOptions};
 use crate::zab::{CommittedLog, Logged};
 
 use super::clock::SystemClock;
+use super::config_files::ConfigFiles;
 use super::database::Database;
 use super::load::tell;
 use super::{options, snap_thread};
@@ -30,6 +31,7 @@ const READ_BACK_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub(super) struct QuorumDisk {
     config: Arc<Config>,
     clock: Arc<SystemClock>,
+    files: ConfigFiles,
     pub(super) dirs: Arc<DataDirs>,
     log: Option<LogWriter>,
     /// Behind this our log holds one history without a hole: it began at a snapshot that was loaded
@@ -60,6 +62,7 @@ impl QuorumDisk {
         let mut disk = Self {
             config: config.clone(),
             clock: clock.clone(),
+            files: ConfigFiles::new(config),
             dirs: Arc::new(dirs),
             log: None,
             floor: Zxid::ZERO,
@@ -73,6 +76,9 @@ impl QuorumDisk {
         // A server that was killed left blocks behind its records.
         if let (Some(log), Some((name, end))) = (&disk.log, disk.newest.take()) {
             log.trim(&name, end);
+        }
+        if config.features.reconfig && config.quorum.dynamic_config_file.is_none() {
+            disk.files.backup();
         }
         Ok((disk, data, last, epochs))
     }
@@ -161,6 +167,14 @@ impl QuorumDisk {
             DiskOp::EnterEpoch(e) => {
                 epoch(epochs::CURRENT, e)?;
                 Some(Input::EpochEntered(e))
+            }
+            DiskOp::SaveSeen(ensemble) => {
+                self.files.save_seen(&ensemble);
+                None
+            }
+            DiskOp::ActivateConfig(views) => {
+                self.files.activate(&views);
+                None
             }
             DiskOp::Flush => Some(Input::Flushed),
             DiskOp::Truncate(zxid) => {

@@ -27,6 +27,7 @@ use crate::peer::secured;
 use crate::quorum::{Effect, Input};
 use crate::tree::TreeOptions;
 use crate::zab::LinkId;
+use crate::zab::reconfig::Views;
 
 use super::{options, quorum_disk};
 
@@ -80,6 +81,9 @@ impl Drop for Unknown {
 /// See the module.
 pub(super) struct QuorumNet {
     config: Arc<Config>,
+    views: Views,
+    /// Where others reach us: stays what it was when we are no member.
+    own: Option<QuorumServer>,
     handle: Handle,
     inputs: Sender<Queued>,
     guard: Arc<dyn Guard>,
@@ -103,27 +107,18 @@ impl QuorumNet {
         inputs: Sender<Queued>,
     ) -> Result<Self, MeshError> {
         let guard = guard(config);
-        let (mesh_options, addresses) = mesh_options(config, guard.clone());
-        let to = inputs.clone();
-        let events = move |event| {
-            let input = match event {
-                MeshEvent::Notification(from, n) => Input::Notification(from, n),
-                MeshEvent::Lost(sid) => Input::ElectionLinkLost(sid),
-            };
-            let _ = to.send(input.into());
-        };
-        let (done, opened) = crossbeam_channel::bounded(1);
-        handle.spawn(async move {
-            let _ = done.send(ElectionMesh::start(mesh_options, addresses, events).await);
-        });
-        let mesh = opened.recv().unwrap_or_else(|_| {
-            Err(MeshError::Bind {
-                address: String::new(),
-                why: io::ErrorKind::Interrupted.into(),
-            })
-        })?;
+        let views = Views::new(config.ensemble.clone(), config.last_seen_ensemble.clone());
+        let own = views
+            .committed
+            .members
+            .get(&config.server_id.unwrap_or_default());
+        let own = own.cloned();
+        let options = mesh_options(config, own.as_ref(), guard.clone());
+        let mesh = start_mesh(options, &views, handle, &inputs)?;
         Ok(Self {
             config: config.clone(),
+            views,
+            own,
             handle: handle.clone(),
             inputs,
             guard,
@@ -148,6 +143,7 @@ impl QuorumNet {
         match effect {
             Effect::Notify(to, n) => self.mesh.send(to, n.encode()),
             Effect::ConnectAll => self.mesh.connect_all(),
+            Effect::Members(views) => self.members(*views),
             Effect::Listen => {
                 // Those of a reign that ended by a handover.
                 self.learners.lock().clear();
@@ -199,9 +195,32 @@ impl QuorumNet {
         }
     }
 
-    fn own(&self) -> Option<&QuorumServer> {
-        let me = self.config.server_id?;
-        self.config.ensemble.members.get(&me)
+    /// The members changed. The election moves when its own address did; the quorum port does when
+    /// this server leads again.
+    fn members(&mut self, views: Views) {
+        let me = self.config.server_id.unwrap_or_default();
+        let election = |s: &QuorumServer| {
+            let of = |a: &PeerAddr| (a.host.clone(), a.election_port);
+            s.addresses.iter().map(of).collect::<Vec<_>>()
+        };
+        let own = views.committed.members.get(&me).cloned();
+        let moved = match (&own, &self.own) {
+            (Some(new), Some(old)) => election(new) != election(old),
+            (new, old) => new.is_some() && old.is_none(),
+        };
+        self.own = own.or(self.own.take());
+        self.mesh.update_members(addresses(&views));
+        self.views = views;
+        if !moved {
+            return;
+        }
+        let options = mesh_options(&self.config, self.own.as_ref(), self.guard.clone());
+        match start_mesh(options, &self.views, &self.handle, &self.inputs) {
+            Ok(mesh) => self.mesh = mesh,
+            Err(e) => {
+                tracing::error!(target: "o.a.z.s.q.QuorumCnxManager", "{e}");
+            }
+        }
     }
 
     /// A follower without observers is better than none.
@@ -219,7 +238,8 @@ impl QuorumNet {
 
     /// Takes learners on a port at each of our addresses.
     fn listen(&mut self, port: impl Fn(&PeerAddr) -> u16) -> io::Result<()> {
-        let addresses = self.own().map(|s| s.addresses.clone()).unwrap_or_default();
+        let own = self.own.as_ref();
+        let addresses = own.map(|s| s.addresses.clone()).unwrap_or_default();
         let mut taken = Vec::new();
         for address in addresses {
             let ip = match self.config.quorum.listen_on_all_ips {
@@ -276,7 +296,8 @@ impl QuorumNet {
 
     /// Where a server takes learners; on `port`, if it is one that serves observers.
     fn targets(&self, sid: ServerId, port: Option<u16>) -> Vec<HostPort> {
-        let server = self.config.ensemble.members.get(&sid.0);
+        let (committed, seen) = (&self.views.committed, &self.views.last_seen);
+        let server = committed.members.get(&sid.0).or(seen.members.get(&sid.0));
         let addresses = server.map(|s| s.addresses.as_slice()).unwrap_or_default();
         let target = |a: &PeerAddr| HostPort {
             host: a.host.clone(),
@@ -380,16 +401,53 @@ fn from_leader(config: &Config, to: &Sender<Queued>, link: LinkId, incoming: Inc
     let _ = to.send(input.into());
 }
 
-fn mesh_options(config: &Config, guard: Arc<dyn Guard>) -> (MeshOptions, Addresses) {
+fn addresses(views: &Views) -> Addresses {
+    Addresses::of(&views.committed, Some(&views.last_seen))
+}
+
+fn start_mesh(
+    options: MeshOptions,
+    views: &Views,
+    handle: &Handle,
+    inputs: &Sender<Queued>,
+) -> Result<ElectionMesh, MeshError> {
+    let addresses = addresses(views);
+    let to = inputs.clone();
+    let events = move |event| {
+        let input = match event {
+            MeshEvent::Notification(from, n) => Input::Notification(from, n),
+            MeshEvent::Lost(sid) => Input::ElectionLinkLost(sid),
+        };
+        let _ = to.send(input.into());
+    };
+    let (done, opened) = crossbeam_channel::bounded(1);
+    handle.spawn(async move {
+        let _ = done.send(ElectionMesh::start(options, addresses, events).await);
+    });
+    opened.recv().unwrap_or_else(|_| {
+        Err(MeshError::Bind {
+            address: String::new(),
+            why: io::ErrorKind::Interrupted.into(),
+        })
+    })
+}
+
+fn mesh_options(config: &Config, own: Option<&QuorumServer>, guard: Arc<dyn Guard>) -> MeshOptions {
     let q = &config.quorum;
     let me = ServerId(config.server_id.unwrap_or_default());
-    let addresses = Addresses::of(&config.ensemble, config.last_seen_ensemble.as_ref());
+    let election = |s: &QuorumServer| {
+        let of = |a: &PeerAddr| HostPort {
+            host: a.host.clone(),
+            port: a.election_port,
+        };
+        s.addresses.iter().map(of).collect()
+    };
     let tick = u64::try_from(config.sessions.tick_time_ms).unwrap_or(2000);
     let sync = u64::try_from(q.sync_limit_ticks).unwrap_or(5);
     let opening = q.cnxn_read_timeout_ms.map_or(tick * sync, u64::from);
-    let options = MeshOptions {
+    MeshOptions {
         me,
-        own: addresses.0.get(&me).cloned().unwrap_or_default(),
+        own: own.map(election).unwrap_or_default(),
         listen_on_all_ips: q.listen_on_all_ips,
         multi_address: q.multi_address_enabled,
         connect_timeout: Duration::from_millis(u64::from(q.cnx_timeout_ms)),
@@ -397,6 +455,5 @@ fn mesh_options(config: &Config, guard: Arc<dyn Guard>) -> (MeshOptions, Address
         keep_alive: q.tcp_keep_alive,
         bind_retry: q.election_bind_retry,
         guard,
-    };
-    (options, addresses)
+    }
 }

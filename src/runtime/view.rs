@@ -97,6 +97,14 @@ impl View {
         }
     }
 
+    /// How many vote by the configuration in use.
+    fn quorum_size(&self) -> i64 {
+        match self.learners.get().quorum_size {
+            0 => self.config.ensemble.voters().count() as i64,
+            n => n,
+        }
+    }
+
     fn in_ensemble(&self) -> bool {
         matches!(self.mode, Mode::Leader | Mode::Follower | Mode::Observer)
     }
@@ -453,9 +461,7 @@ impl GaugeSource for View {
             Gauge::AuthFailedCount => int(self.edge.auth_failed.load(Relaxed) as i64),
             // Counted on TLS ports only.
             Gauge::NonMtlsRemoteConnCount | Gauge::NonMtlsLocalConnCount => int(0),
-            Gauge::QuorumSize => self
-                .in_ensemble()
-                .then(|| Number::Int(self.config.ensemble.voters().count() as i64)),
+            Gauge::QuorumSize => self.in_ensemble().then(|| Number::Int(self.quorum_size())),
             Gauge::SyncedObservers => matches!(self.mode, Mode::Leader | Mode::Follower)
                 .then(|| Number::Int(self.learners.get().observers)),
             Gauge::Learners => self.of_leader(self.learners.get().all),

@@ -11,6 +11,7 @@ pub mod learner;
 mod link;
 pub mod observer_master;
 mod quorum;
+pub mod reconfig;
 
 pub use broadcast::{Broadcast, Proposal};
 pub use committed_log::{CommittedLog, Plan};

@@ -6,11 +6,12 @@ use super::ServerState;
 use crate::base::ServerId;
 use crate::config::{Ensemble, PeerType};
 use crate::zab::JointQuorum;
+use crate::zab::reconfig::Views;
 
 /// The committed configuration, and the one proposed after it while a reconfiguration is under way.
 #[derive(Clone, Debug)]
 pub struct Members {
-    committed: Ensemble,
+    views: Views,
     text: String,
     rules: JointQuorum,
     voters: BTreeSet<ServerId>,
@@ -19,18 +20,28 @@ pub struct Members {
 impl Members {
     /// `proposed` counts only when it is newer than `committed`.
     pub fn new(committed: Ensemble, proposed: Option<Ensemble>) -> Self {
-        let rules = JointQuorum::of(&committed, proposed.as_ref());
+        Self::of(Views::new(committed, proposed))
+    }
+
+    /// Those of both configurations.
+    pub fn of(views: Views) -> Self {
+        let rules = views.quorum();
         Self {
             voters: rules.voters(),
             rules,
-            text: committed.text(),
-            committed,
+            text: views.committed.text(),
+            views,
         }
+    }
+
+    /// Both configurations.
+    pub fn views(&self) -> &Views {
+        &self.views
     }
 
     /// The committed configuration.
     pub fn committed(&self) -> &Ensemble {
-        &self.committed
+        &self.views.committed
     }
 
     /// Its text, as notifications carry it.
@@ -55,7 +66,7 @@ impl Members {
 
     /// May it lead? A server of weight 0 may not.
     pub fn is_eligible(&self, sid: ServerId) -> bool {
-        self.committed.weight(sid.0) != 0
+        self.views.committed.weight(sid.0) != 0
     }
 
     /// Do those for which `holds` are a quorum in each configuration?
@@ -63,11 +74,17 @@ impl Members {
         self.rules.is_quorum(holds)
     }
 
-    /// The state of `me` under somebody else's lead. A server in no list follows without a vote.
+    /// Does `me` only watch? A server in no list follows without a vote.
+    pub fn observes(&self, me: ServerId) -> bool {
+        let own = self.views.committed.members.get(&me.0);
+        own.is_some_and(|s| s.role == PeerType::Observer)
+    }
+
+    /// The state of `me` under somebody else's lead.
     pub fn learning_state(&self, me: ServerId) -> ServerState {
-        match self.committed.members.get(&me.0).map(|s| s.role) {
-            Some(PeerType::Observer) => ServerState::Observing,
-            _ => ServerState::Following,
+        match self.observes(me) {
+            true => ServerState::Observing,
+            false => ServerState::Following,
         }
     }
 }

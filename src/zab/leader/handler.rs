@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::base::{ServerId, Zxid};
-use crate::proto::quorum::Capabilities;
+use crate::proto::quorum::{Capabilities, QuorumPacket};
 use crate::zab::link::LinkId;
 
 /// Does it vote?
@@ -73,7 +73,7 @@ pub struct Handler {
     pub(super) mark: Option<u64>,
     /// Commits held back until UPTODATE is sent: Apache up to 3.9.2 dies of one that comes between
     /// NEWLEADER and UPTODATE (ZOOKEEPER-4394).
-    pub(super) held: VecDeque<Zxid>,
+    pub(super) held: VecDeque<QuorumPacket>,
 }
 
 impl Handler {

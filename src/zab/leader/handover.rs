@@ -95,6 +95,9 @@ impl Leader {
 
     fn check_free(&self) -> Result<(), &'static str> {
         match (self.phase, &self.handover) {
+            (Phase::Active, None) if self.views.is_changing() || self.retired => {
+                Err("a reconfiguration is under way")
+            }
             (Phase::Active, None) => Ok(()),
             (Phase::Active, Some(_)) => Err("a handover is under way"),
             _ => Err("this server does not lead yet"),

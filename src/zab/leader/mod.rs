@@ -12,6 +12,7 @@ mod handler;
 mod handover;
 mod proposals;
 mod quorum_wait;
+mod reconfig;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,9 @@ use std::sync::Arc;
 use super::committed_log::CommittedLog;
 use super::link::{LinkId, Logged};
 use super::quorum::JointQuorum;
+use super::reconfig::Views;
 use crate::base::{Epoch, ServerId, SessionId, Zxid};
+use crate::config::Ensemble;
 use crate::proto::quorum::payload::decode_touches;
 use crate::proto::quorum::{
     LearnerRequest, PacketType, QuorumPacket, RevalidateAnswer, RevalidateRequest,
@@ -57,10 +60,8 @@ pub struct LeaderOptions {
     pub init_limit: i64,
     /// `syncLimit`, ticks.
     pub sync_limit: i64,
-    /// Text of the committed configuration, sent with NEWLEADER.
-    pub config: Arc<[u8]>,
-    /// Its version.
-    pub config_version: i64,
+    /// `reconfigEnabled`.
+    pub reconfig: bool,
     /// `forceSnapshotSync`.
     pub force_snapshot: bool,
     /// Counter at which an epoch opens; 0 but in tests (`testingonly.initialZxid`).
@@ -112,6 +113,18 @@ pub enum LeaderEffect {
     Serve(Epoch),
     /// Everything up to here is committed, and durable here: apply it.
     Commit(Zxid),
+    /// The last seen configuration changed: store it, before anything that follows is done.
+    Seen(Box<Ensemble>),
+    /// A configuration is committed: act by it.
+    Activate {
+        /// The configuration.
+        config: Box<Ensemble>,
+        /// The server that leads from now on; when it is another one, nothing more is committed
+        /// here.
+        designated: ServerId,
+        /// The end of the history that is handed over.
+        zxid: Zxid,
+    },
     /// A learner's client wants this.
     Request(ForwardedRequest),
     /// A learner's client showed a sign of life.
@@ -165,11 +178,16 @@ struct WaitingSync {
 pub struct Leader {
     me: ServerId,
     options: LeaderOptions,
+    /// The configurations, and who decides by them.
+    views: Views,
     quorum: Arc<JointQuorum>,
     history: History,
     phase: Phase,
     /// The last time that was told, monotonic ms.
     now_ms: i64,
+    /// A reconfiguration was the last thing committed here: another server leads (Apache:
+    /// `allowedToCommit`).
+    retired: bool,
     /// When the current wait or reign began, monotonic ms.
     since_ms: i64,
     next_ping_ms: i64,
@@ -193,17 +211,19 @@ impl Leader {
     pub fn new(
         me: ServerId,
         options: LeaderOptions,
-        quorum: Arc<JointQuorum>,
+        views: Views,
         history: History,
         cache: CommittedLog,
         now: i64,
     ) -> Self {
         let mut leader = Self {
             me,
-            quorum,
+            quorum: Arc::new(views.quorum()),
+            views,
             history,
             phase: Phase::Discovery,
             now_ms: now,
+            retired: false,
             since_ms: now,
             next_ping_ms: now + options.tick_ms / 2,
             next_tick_ms: now + options.tick_ms,
@@ -322,6 +342,7 @@ impl Leader {
         self.handlers.remove(&link);
         self.syncs.retain(|s| s.link != Some(link));
         self.heir_gone(link);
+        self.try_retire();
     }
 
     fn close(&mut self, link: LinkId, why: &'static str) {

@@ -86,6 +86,11 @@ impl Proposals {
         true
     }
 
+    /// The last proposal that `server` has acknowledged.
+    pub(super) fn acked(&self, server: ServerId) -> Zxid {
+        self.acked.get(&server).copied().unwrap_or_default()
+    }
+
     /// `server` may have lost what it acknowledged.
     pub(super) fn forget(&mut self, server: ServerId) {
         self.acked.remove(&server);

@@ -29,7 +29,7 @@ impl Leader {
         if info.protocol_version < PROTOCOL_VERSION {
             return self.close(link, "a learner from before ZooKeeper 3.4");
         }
-        if info.config_version > self.options.config_version {
+        if info.config_version > self.views.committed.version {
             return self.close(link, "it knows a newer configuration");
         }
         let sid = info.server.unwrap_or(ServerId(-1));
@@ -106,6 +106,7 @@ impl Leader {
         self.history.accepted = self.epoch;
         self.phase = Phase::Promises;
         self.since_ms = now;
+        self.number_first_config();
         let links: Vec<_> = self.handlers.keys().copied().collect();
         for link in links {
             self.invite(link);
@@ -243,7 +244,10 @@ impl Leader {
         self.since_ms = now;
         let opening = Zxid::of(self.epoch, self.options.initial_counter);
         self.proposals.begin(opening);
-        self.out.push(LeaderEffect::Serve(self.epoch));
+        self.complete_pending(Zxid::of(self.epoch, 0));
+        if !self.retired {
+            self.out.push(LeaderEffect::Serve(self.epoch));
+        }
         let done = self.handlers.values().filter(|h| h.is_acked());
         let links: Vec<_> = done.map(|h| h.link).collect();
         for link in links {
@@ -265,8 +269,8 @@ impl Leader {
         h.since_ms = now;
         let held = std::mem::take(&mut h.held);
         self.send(link, QuorumPacket::new(PacketType::UpToDate, Zxid(-1)));
-        for zxid in held {
-            self.send(link, QuorumPacket::new(PacketType::Commit, zxid));
+        for commit in held {
+            self.send(link, commit);
         }
     }
 }

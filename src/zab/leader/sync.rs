@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::handler::{LearnerKind, Stage};
 use super::{Leader, LeaderEffect, Phase};
 use crate::base::{ServerId, Zxid};
+use crate::config::Ensemble;
 use crate::proto::quorum::{PacketType, QuorumPacket};
 use crate::telemetry::metrics::METRICS;
 use crate::zab::committed_log::Plan;
@@ -103,8 +104,8 @@ impl Leader {
         }
         self.start_forwarding(link);
         let zxid = Zxid::of(self.epoch, 0);
-        let config = self.options.config.clone();
-        let packet = QuorumPacket::new(PacketType::NewLeader, zxid).with_data(config);
+        let config = self.views.last_seen.text();
+        let packet = QuorumPacket::new(PacketType::NewLeader, zxid).with_data(config.into_bytes());
         self.send(link, packet);
     }
 
@@ -145,13 +146,15 @@ impl Leader {
         }
     }
 
-    /// Our own log takes this too; [`Leader::logged`] says when it has it.
+    /// Our own log takes this too; [`Leader::logged`] says when it has it. The configuration that
+    /// must be stored as the last seen one before that.
     ///
     /// # Panics
     /// When the zxid is not the next one.
-    pub fn propose(&mut self, now: i64, zxid: Zxid, bytes: Arc<[u8]>) {
+    pub fn propose(&mut self, now: i64, zxid: Zxid, bytes: Arc<[u8]>) -> Option<Box<Ensemble>> {
         self.now_ms = now;
         assert_eq!(self.phase, Phase::Active, "only a leader proposes");
+        let seen = self.see_proposed(&bytes);
         self.proposals
             .push(zxid, bytes.clone(), self.quorum.clone(), now);
         let packet = QuorumPacket::new(PacketType::Proposal, zxid).with_data(bytes);
@@ -163,6 +166,7 @@ impl Leader {
             .map(|h| LeaderEffect::Send(h.link, packet.clone()))
             .collect();
         self.out.extend(sends);
+        seen
     }
 
     /// Our own log is durable up to `zxid`.
@@ -215,10 +219,15 @@ impl Leader {
 
     /// Commits what a quorum has logged.
     pub(super) fn decide(&mut self) {
-        while let Some((zxid, bytes, since)) = self.proposals.take_decided() {
+        while !self.retired
+            && let Some((zxid, bytes, since)) = self.proposals.take_decided()
+        {
             METRICS.quorum_ack_latency.record(self.now_ms - since);
             self.cache.push_keeping(zxid, bytes.clone(), self.applied);
-            self.tell_committed(zxid, &bytes);
+            match self.committed_config(&bytes) {
+                Some(config) => self.activate(zxid, &bytes, config),
+                None => self.tell_committed(zxid, &bytes),
+            }
             self.answer_syncs();
         }
         // What others have logged may be ahead of our own log: it is applied here when it is safe
@@ -230,23 +239,27 @@ impl Leader {
         }
         self.answer_syncs();
         self.advance_handover();
+        self.try_retire();
     }
 
     fn tell_committed(&mut self, zxid: Zxid, bytes: &Arc<[u8]>) {
         let commit = QuorumPacket::new(PacketType::Commit, zxid);
-        let mut inform = None;
+        self.tell(commit, || {
+            QuorumPacket::new(PacketType::Inform, zxid).with_data(bytes.clone())
+        });
+    }
+
+    /// Sends `commit` to followers and what `inform` makes to observers.
+    pub(super) fn tell(&mut self, commit: QuorumPacket, inform: impl Fn() -> QuorumPacket) {
+        let mut made = None;
         for h in self.handlers.values_mut().filter(|h| h.forwards()) {
             let packet = match h.kind {
                 LearnerKind::Follower if h.holds_commits() => {
-                    h.held.push_back(zxid);
+                    h.held.push_back(commit.clone());
                     continue;
                 }
                 LearnerKind::Follower => commit.clone(),
-                LearnerKind::Observer => inform
-                    .get_or_insert_with(|| {
-                        QuorumPacket::new(PacketType::Inform, zxid).with_data(bytes.clone())
-                    })
-                    .clone(),
+                LearnerKind::Observer => made.get_or_insert_with(&inform).clone(),
             };
             self.out.push(LeaderEffect::Send(h.link, packet));
         }

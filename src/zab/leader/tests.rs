@@ -1,12 +1,9 @@
 //! Conversations with a leader: scripted learners, one for each rule.
 
-use std::collections::BTreeSet;
-
 use super::*;
 use crate::proto::quorum::Capabilities;
 use crate::proto::quorum::payload::encode_int;
 use crate::proto::quorum::{LearnerInfo, PacketType as P};
-use crate::zab::quorum::QuorumVerifier;
 
 const TICK: i64 = 1000;
 
@@ -16,6 +13,14 @@ fn z(epoch: i32, counter: u32) -> Zxid {
 
 fn bytes(n: u8) -> Arc<[u8]> {
     Arc::from([n])
+}
+
+/// Servers 1 to `voters`.
+fn config(voters: i64, version: i64) -> Ensemble {
+    let lines: String = (1..=voters)
+        .map(|n| format!("server.{n}=h{n}:1:2\n"))
+        .collect();
+    Ensemble::parse(&format!("{lines}version={version:x}"), true).unwrap()
 }
 
 /// A leader of three or more with what it did since it was last asked.
@@ -32,14 +37,16 @@ impl Talk {
         for n in base + 1..=last {
             cache.push(z(1, n), bytes(n as u8));
         }
-        let voters: BTreeSet<_> = (1..=voters).map(ServerId).collect();
-        let quorum = JointQuorum::single(QuorumVerifier::Majority(voters));
+        let views = Views::new(config(voters, 0), None);
+        Self::with(views, false, cache, last)
+    }
+
+    fn with(views: Views, reconfig: bool, cache: CommittedLog, last: u32) -> Self {
         let options = LeaderOptions {
             tick_ms: TICK,
             init_limit: 10,
             sync_limit: 5,
-            config: Arc::from(*b"version=0"),
-            config_version: 0,
+            reconfig,
             force_snapshot: false,
             initial_counter: 0,
             linearizable_sync: false,
@@ -50,7 +57,7 @@ impl Talk {
             current: Epoch(1),
         };
         Self {
-            leader: Leader::new(ServerId(1), options, Arc::new(quorum), history, cache, 0),
+            leader: Leader::new(ServerId(1), options, views, history, cache, 0),
             now: 0,
         }
     }
@@ -616,3 +623,5 @@ fn a_voter_that_promised_a_later_epoch_is_overtaken() {
         t.leader.gone(LinkId(7));
     }
 }
+#[path = "reconfig_tests.rs"]
+mod reconfig;

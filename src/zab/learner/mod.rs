@@ -18,6 +18,7 @@ use std::sync::Arc;
 use super::leader::{History, LearnerKind};
 use super::link::Logged;
 use crate::base::{Epoch, Id, ServerId, SessionId, Zxid};
+use crate::config::Ensemble;
 use crate::proto::quorum::payload::{encode_int, encode_touches};
 use crate::proto::quorum::{
     Capabilities, LearnerInfo, LearnerRequest, PacketType, QuorumPacket, RevalidateRequest,
@@ -42,8 +43,20 @@ pub enum LearnerEffect {
     Log(Zxid, Arc<[u8]>),
     /// Apply it.
     Apply(Zxid, Arc<[u8]>),
-    /// The text of a configuration the leader has.
-    Config(Arc<[u8]>),
+    /// A configuration was proposed: store it as the last seen one, before anything that follows.
+    Seen(Box<Ensemble>),
+    /// The leader's last seen configuration: ours from now on, also when ours is newer, for that one
+    /// was never decided. Store it likewise.
+    LeaderSeen(Box<Ensemble>),
+    /// A configuration is committed: act by it.
+    Activate {
+        /// The configuration.
+        config: Box<Ensemble>,
+        /// The server that leads from now on, if the leader named one.
+        designated: Option<ServerId>,
+        /// The reconfiguration.
+        zxid: Zxid,
+    },
     /// Take clients.
     Serve,
     /// Answer the oldest waiting sync.
@@ -112,6 +125,8 @@ pub struct LearnerOptions {
     pub sync_limit: i64,
     /// Version of the configuration we know.
     pub config_version: i64,
+    /// `reconfigEnabled`.
+    pub reconfig: bool,
     /// Ask a leader that has our promise for a snapshot.
     pub whole: bool,
 }
@@ -120,9 +135,21 @@ pub struct LearnerOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decided {
     Commit(Zxid),
+    /// A commit that makes a configuration the one in use, under this leader.
+    Activate(Zxid, ServerId),
     Sync,
     /// The reign ends here; who leads next, and the last transaction.
     Handover(ServerId, Zxid),
+}
+
+impl Decided {
+    /// What it commits.
+    fn zxid(self) -> Option<Zxid> {
+        match self {
+            Self::Commit(z) | Self::Activate(z, _) => Some(z),
+            Self::Sync | Self::Handover(..) => None,
+        }
+    }
 }
 
 /// See the module.
@@ -152,6 +179,8 @@ pub struct Learner {
     direct: bool,
     /// The log is being cut.
     cutting: bool,
+    /// What came with NEWLEADER; in use from UPTODATE on.
+    leader_config: Option<Ensemble>,
     /// Packets that came while a completion was awaited.
     waiting: VecDeque<QuorumPacket>,
     out: Vec<LearnerEffect>,
@@ -173,6 +202,7 @@ impl Learner {
             decided: VecDeque::new(),
             direct: false,
             cutting: false,
+            leader_config: None,
             waiting: VecDeque::new(),
             out: Vec::new(),
             options,

@@ -1,11 +1,14 @@
 //! Live traffic (Apache: `Follower.processPacket`, `FollowerZooKeeperServer`, `SendAckRequestProcessor`).
 
+use std::sync::Arc;
+
 use super::{Decided, Learner, LearnerEffect, Phase};
 use crate::base::{ServerId, Zxid};
 use crate::proto::quorum::payload::decode_activate;
 use crate::proto::quorum::{PacketType, QuorumPacket, RevalidateAnswer};
 use crate::telemetry::metrics::METRICS;
 use crate::zab::leader::LearnerKind;
+use crate::zab::reconfig::proposed;
 
 impl Learner {
     pub(super) fn live(&mut self, kind: PacketType, packet: QuorumPacket) {
@@ -28,9 +31,23 @@ impl Learner {
                     self.settle();
                 }
             }
-            (PacketType::Commit | PacketType::CommitAndActivate, LearnerKind::Follower) => {
+            (PacketType::Commit, LearnerKind::Follower) => {
                 METRICS.learner_commit_received_count.inc();
-                self.committed(zxid);
+                self.committed(Decided::Commit(zxid));
+            }
+            (PacketType::CommitAndActivate, LearnerKind::Follower) => {
+                if let Some((decided, _)) = self.activation(&packet) {
+                    self.committed(decided);
+                }
+            }
+            (PacketType::InformAndActivate, LearnerKind::Observer) => {
+                if let Some((decided, bytes)) = self.activation(&packet)
+                    && self.queue(zxid, bytes)
+                {
+                    self.hand_to_log(zxid);
+                    self.decided.push_back(decided);
+                    self.settle();
+                }
             }
             (PacketType::Ping, _) => self.out.push(LearnerEffect::Ping(zxid)),
             (PacketType::Sync, _) => {
@@ -49,10 +66,10 @@ impl Learner {
     }
 
     /// COMMIT must name the oldest proposal that no COMMIT has named yet.
-    fn committed(&mut self, zxid: Zxid) {
+    fn committed(&mut self, decided: Decided) {
         match self.pending.get(self.behind(self.named())) {
-            Some((z, _)) if *z == zxid => {
-                self.decided.push_back(Decided::Commit(zxid));
+            Some((z, _)) if Some(*z) == decided.zxid() => {
+                self.decided.push_back(decided);
                 self.settle();
             }
             Some(_) => self.fatal(
@@ -66,10 +83,7 @@ impl Learner {
 
     /// The last proposal that a COMMIT named and that is not applied; -1 when there is none.
     pub(super) fn named(&self) -> Zxid {
-        let last = self.decided.iter().rev().find_map(|d| match d {
-            Decided::Commit(z) => Some(*z),
-            Decided::Sync | Decided::Handover(..) => None,
-        });
+        let last = self.decided.iter().rev().find_map(|d| d.zxid());
         last.unwrap_or(Zxid(-1))
     }
 
@@ -92,15 +106,15 @@ impl Learner {
     /// Applies what is decided and durable here, and answers syncs in their place among it.
     pub(super) fn settle(&mut self) {
         while let Some(next) = self.decided.front() {
-            match *next {
-                Decided::Sync => self.out.push(LearnerEffect::Synced),
-                Decided::Handover(to, last) => return self.moved(to, last),
-                Decided::Commit(zxid) if zxid > self.durable => return,
-                Decided::Commit(zxid) => match self.pending.pop_front() {
-                    Some((head, bytes)) if head == zxid => {
-                        self.history.last = self.history.last.max(zxid);
-                        self.out.push(LearnerEffect::Apply(head, bytes));
-                    }
+            let next = *next;
+            if let Decided::Handover(to, last) = next {
+                return self.moved(to, last);
+            }
+            match next.zxid() {
+                None => self.out.push(LearnerEffect::Synced),
+                Some(zxid) if zxid > self.durable => return,
+                Some(zxid) => match self.pending.pop_front() {
+                    Some((head, bytes)) if head == zxid => self.apply(next, bytes),
                     _ => return self.leave("a commit of something else than the oldest proposal"),
                 },
             }
@@ -126,6 +140,41 @@ impl Learner {
         }
         self.phase = Phase::Ended;
         self.out.push(LearnerEffect::Moved(to));
+    }
+
+    /// Applies a committed transaction; a reconfiguration is acted upon once it shows.
+    pub(super) fn apply(&mut self, decided: Decided, bytes: Arc<[u8]>) {
+        let Some(zxid) = decided.zxid() else {
+            return;
+        };
+        self.history.last = self.history.last.max(zxid);
+        let config = match decided {
+            Decided::Activate(_, designated) if self.options.reconfig => {
+                proposed(&bytes).map(|c| (Box::new(c), designated))
+            }
+            _ => None,
+        };
+        self.out.push(LearnerEffect::Apply(zxid, bytes));
+        if let Some((config, designated)) = config {
+            self.out.push(LearnerEffect::Activate {
+                config,
+                designated: Some(designated),
+                zxid,
+            });
+        }
+    }
+
+    /// What COMMITANDACTIVATE and INFORMANDACTIVATE say; the bytes of the latter's transaction.
+    pub(super) fn activation(&mut self, packet: &QuorumPacket) -> Option<(Decided, Arc<[u8]>)> {
+        match decode_activate(packet.data.as_deref()) {
+            Ok((designated, bytes)) => {
+                Some((Decided::Activate(packet.zxid, designated), bytes.into()))
+            }
+            Err(_) => {
+                self.leave("an activation that cannot be read");
+                None
+            }
+        }
     }
 
     fn revalidated(&mut self, packet: &QuorumPacket) {

@@ -6,6 +6,7 @@ use crate::proto::quorum::{PacketType, QuorumPacket};
 use crate::proto::txn::Entry;
 use crate::telemetry::metrics::METRICS;
 use crate::zab::leader::LearnerKind;
+use crate::zab::reconfig::{parse, proposed};
 
 impl Learner {
     /// How we become what the leader is.
@@ -73,12 +74,24 @@ impl Learner {
                     self.queue(zxid, bytes);
                 }
             }
-            PacketType::Commit | PacketType::CommitAndActivate => self.committed_early(zxid),
+            PacketType::Commit => self.committed_early(Decided::Commit(zxid)),
+            PacketType::CommitAndActivate => {
+                if let Some((decided, _)) = self.activation(&packet) {
+                    self.committed_early(decided);
+                }
+            }
+            PacketType::InformAndActivate => {
+                if let Some((decided, bytes)) = self.activation(&packet)
+                    && self.queue(zxid, bytes)
+                {
+                    self.committed_early(decided);
+                }
+            }
             PacketType::Inform => {
                 if let Some(bytes) = packet.data
                     && self.queue(zxid, bytes)
                 {
-                    self.committed_early(zxid);
+                    self.committed_early(Decided::Commit(zxid));
                 }
             }
             PacketType::NewLeader if self.phase == Phase::Syncing => self.new_leader(now, packet),
@@ -107,18 +120,26 @@ impl Learner {
             self.leave("a proposal out of order");
             return false;
         }
+        if self.options.reconfig
+            && let Some(config) = proposed(&bytes)
+        {
+            self.out.push(LearnerEffect::Seen(Box::new(config)));
+        }
         self.last_queued = zxid;
         // What a snapshot holds already comes again behind it, and is applied again.
         self.pending.push_back((zxid, bytes));
         true
     }
 
-    fn committed_early(&mut self, zxid: Zxid) {
+    fn committed_early(&mut self, decided: Decided) {
+        let Some(zxid) = decided.zxid() else {
+            return;
+        };
         if !self.direct {
             // Nothing of it is in our log yet: it is settled when it is.
             match self.pending.get(self.behind(self.named())) {
                 Some((head, _)) if *head == zxid => {
-                    self.decided.push_back(Decided::Commit(zxid));
+                    self.decided.push_back(decided);
                 }
                 _ => self.leave("a commit of something else than the oldest proposal"),
             }
@@ -126,8 +147,7 @@ impl Learner {
         }
         match self.pending.pop_front() {
             Some((head, bytes)) if head == zxid => {
-                self.history.last = self.history.last.max(zxid);
-                self.out.push(LearnerEffect::Apply(head, bytes));
+                self.apply(decided, bytes);
             }
             _ => self.leave("a commit of something else than the oldest proposal"),
         }
@@ -138,8 +158,10 @@ impl Learner {
         if packet.zxid != Zxid::of(self.epoch, 0) {
             return self.leave("NEWLEADER of another epoch");
         }
-        if let Some(text) = packet.data.filter(|t| t.len() > 1) {
-            self.out.push(LearnerEffect::Config(text));
+        let text = packet.data.filter(|t| t.len() > 1 && self.options.reconfig);
+        if let Some(config) = text.and_then(|t| parse(&t)) {
+            self.leader_config = Some(config.clone());
+            self.out.push(LearnerEffect::LeaderSeen(Box::new(config)));
         }
         if self.direct {
             self.phase = Phase::Handover(Step::Snapshot);
@@ -161,10 +183,7 @@ impl Learner {
 
     fn log_committed(&mut self, now: i64) {
         self.phase = Phase::Handover(Step::Log);
-        let committed = self.decided.iter().filter_map(|d| match d {
-            Decided::Commit(z) => Some(*z),
-            Decided::Sync | Decided::Handover(..) => None,
-        });
+        let committed = self.decided.iter().filter_map(|d| d.zxid());
         let upto = committed.max().unwrap_or(Zxid::ZERO);
         self.hand_to_log(upto);
         self.log_step(now);
@@ -228,6 +247,13 @@ impl Learner {
 
     fn up_to_date(&mut self, now: i64) {
         self.send(QuorumPacket::new(PacketType::Ack, Zxid::of(self.epoch, 0)));
+        if let Some(config) = self.leader_config.take() {
+            self.out.push(LearnerEffect::Activate {
+                config: Box::new(config),
+                designated: None,
+                zxid: Zxid::of(self.epoch, 0),
+            });
+        }
         self.phase = Phase::Serving;
         let ms = now - self.since_ms;
         match self.options.kind {

@@ -34,6 +34,7 @@ impl Talk {
             init_limit: 10,
             sync_limit: 5,
             config_version: 0,
+            reconfig: false,
             whole: false,
         };
         let history = History {
@@ -362,3 +363,6 @@ fn a_handover_from_another_history_is_none() {
         assert_eq!(t.0.phase(), Phase::Ended);
     }
 }
+
+#[path = "reconfig_tests.rs"]
+mod reconfig;

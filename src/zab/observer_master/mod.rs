@@ -182,6 +182,18 @@ impl ObserverMaster {
         self.out.push(MasterEffect::Close(link, why));
     }
 
+    /// Another configuration is in use. Our observers come again, and get it with NEWLEADER.
+    ///
+    /// Differs: Apache's passes INFORMANDACTIVATE on.
+    pub fn reconfigured(&mut self, text: &str, version: i64) {
+        self.options.config = Arc::from(text.as_bytes());
+        self.options.config_version = version;
+        let links: Vec<_> = self.observers.keys().copied().collect();
+        for link in links {
+            self.close(link, "another configuration is in use");
+        }
+    }
+
     fn send(&mut self, link: LinkId, packet: QuorumPacket) {
         self.out.push(MasterEffect::Send(link, packet));
     }
