@@ -125,7 +125,8 @@ impl World {
             // A leader that has been replaced and does not know it answers from what it has.
             let epoch = self.clients.iter().find(|c| c.session == r.session);
             let known = epoch.is_some_and(|c| c.epoch >= sent.since.epoch());
-            return match r.err == 0 && (zxid >= sent.since || !known) {
+            let late = zxid < sent.since && (known || self.strict_sync);
+            return match r.err == 0 && !late {
                 true => Ok(()),
                 false => Err(format!("{} at {zxid}: {sent:?}", r.err)),
             };

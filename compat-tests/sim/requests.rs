@@ -14,7 +14,7 @@ pub const SHARED: [&str; 4] = ["/m", "/m/a", "/m/b", "/q"];
 
 impl Client {
     /// The next write.
-    pub fn wants(&mut self, rng: &mut Rng, learner: bool, children: &[String]) -> Ask {
+    pub fn wants(&mut self, rng: &mut Rng, syncs: bool, children: &[String]) -> Ask {
         self.counter += 1;
         if !self.made {
             self.made = true;
@@ -49,7 +49,7 @@ impl Client {
                 let n = rng.below(self.ephemerals.len());
                 Ask::Delete(self.ephemerals.swap_remove(n))
             }
-            21..=23 if learner => Ask::Sync,
+            21..=23 if syncs => Ask::Sync,
             _ => self.set("/nowhere".into(), -1),
         }
     }

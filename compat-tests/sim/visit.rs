@@ -102,12 +102,13 @@ impl World {
         let since = self.told_before(self.now);
         self.clients[id].epoch = self.process(sid).reign;
         let mono_ms = self.clock(sid).mono_ms;
+        let strict = self.strict_sync;
         let client = &mut self.clients[id];
         client.xid += 1;
         let queue = std::mem::take(&mut client.queue);
         let sent = Sent {
             xid: client.xid,
-            ask: client.wants(&mut self.rng, s.learner, &queue),
+            ask: client.wants(&mut self.rng, s.learner || strict, &queue),
             since,
         };
         if self.trace {

@@ -44,6 +44,8 @@ pub struct World {
     pub mutation: Option<Mutation>,
     /// Counter at which epochs open.
     pub opening: u32,
+    /// Syncs are linearizable, also past a leader that does not know that it was replaced.
+    pub strict_sync: bool,
     /// Roles that leaders took over without an election.
     pub turns: u64,
     // What must hold.
@@ -124,6 +126,7 @@ impl World {
             trace,
             mutation,
             opening: Self::opening_counter(seed),
+            strict_sync: seed.is_multiple_of(4),
             turns: 0,
             bytes: BTreeMap::new(),
             committed: BTreeMap::new(),
@@ -258,6 +261,7 @@ impl World {
                 snap_count: 40,
                 seed: me as u64,
                 initial_counter: self.opening,
+                linearizable_sync: self.strict_sync,
                 local_sessions: self.model.local,
                 local_upgrading: self.model.local,
                 ..ServerOptions::default()
