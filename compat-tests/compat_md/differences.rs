@@ -169,6 +169,31 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "ensemble",
+        "an observer tries every voter on observerMasterPort, also the leader, where nobody listens",
+        "it passes the leader over, and learns from it directly when there is no follower",
+    ),
+    (
+        "ensemble",
+        "an observer that is ahead of its master must cut its log",
+        "it waits until the master is as far",
+    ),
+    (
+        "ensemble",
+        "an observer master keeps packets (`observerMaster.sizeLimit`), and drops who needs older ones",
+        "observers begin at what is applied; the setting has no effect",
+    ),
+    (
+        "ensemble",
+        "a follower whose observerMasterPort is taken goes back to the election",
+        "it follows without observers, and says so",
+    ),
+    (
+        "ensemble",
+        "connections to the quorum port that say nothing have no bound, and any epoch is believed",
+        "128 of them; epochs more than 2^24 ahead are not believed, so that nobody can end them",
+    ),
+    (
+        "ensemble",
         "a follower tries five times to reach its leader",
         "it tries until `initLimit` (or `connectToLearnerMasterLimit`) is over",
     ),

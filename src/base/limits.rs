@@ -35,5 +35,6 @@ pub const PEER_UNSENT_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// read.
 pub const PEER_UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Connections to the quorum port that may be open without having said who they are.
-pub const PEERS_UNKNOWN_MAX: usize = 128;
+/// Connections to the quorum port that may be open without having said who they are. The peer gives
+/// up the oldest of half as many; this many only come when they come faster than it looks.
+pub const PEERS_UNKNOWN_MAX: usize = 256;

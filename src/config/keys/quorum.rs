@@ -149,7 +149,7 @@ pub(super) const ROWS: &[Row] = &[
         "33554432",
         "queue for observers"
     )
-    .ensemble(),
+    .silent("observers begin at what is applied; there is no queue"),
     sys!(
         "follower.skipLearnerRequestToNextProcessor",
         Bool,

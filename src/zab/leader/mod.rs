@@ -40,6 +40,16 @@ pub use handover::HOLD_MS;
 use proposals::Proposals;
 pub(super) use sync::is_whole;
 
+/// Connections that have not said who they are.
+pub(super) const UNKNOWN_MAX: usize = 128;
+
+/// Learners at once, without the voters.
+const LEARNERS_MAX: usize = 1024;
+
+/// No member has accepted an epoch so far from ours: each took an election. With what a liar says
+/// epochs could come to their end.
+const EPOCHS_AHEAD_MAX: i32 = 1 << 24;
+
 /// What a server has on stable storage when it starts a role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct History {
@@ -330,8 +340,13 @@ impl Leader {
         }
     }
 
-    /// A learner connected.
+    /// A learner connected. Of too many that have not said who they are the oldest goes.
     pub fn connected(&mut self, now: i64, link: LinkId) {
+        let unknown = self.handlers.values().filter(|h| !h.is_known());
+        let unknown: Vec<_> = unknown.map(|h| h.link).collect();
+        if let Some(oldest) = unknown.first().filter(|_| unknown.len() >= UNKNOWN_MAX) {
+            self.close(*oldest, "too many connections say nothing");
+        }
         let patience = self.init_ms() + self.sync_ms();
         self.handlers
             .insert(link, Handler::new(link, now + patience));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::handler::{Handler, LearnerKind, Stage};
-use super::{Leader, LeaderEffect, Phase};
+use super::{EPOCHS_AHEAD_MAX, LEARNERS_MAX, Leader, LeaderEffect, Phase};
 use crate::base::{Epoch, ServerId, Zxid};
 use crate::proto::quorum::capabilities::BEHIND_LEARNER_INFO;
 use crate::proto::quorum::payload::{decode_int, encode_int};
@@ -33,6 +33,18 @@ impl Leader {
             return self.close(link, "it knows a newer configuration");
         }
         let sid = info.server.unwrap_or(ServerId(-1));
+        if packet
+            .zxid
+            .epoch()
+            .0
+            .saturating_sub(self.history.accepted.0)
+            > EPOCHS_AHEAD_MAX
+        {
+            return self.close(link, "it cannot have come to such an epoch");
+        }
+        if self.handlers.len() > LEARNERS_MAX && !self.quorum.is_voter(sid) {
+            return self.close(link, "too many learners");
+        }
         self.drop_older(sid, link);
         if let Some(h) = self.handlers.get_mut(&link) {
             h.sid = sid;

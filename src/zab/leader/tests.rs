@@ -623,5 +623,31 @@ fn a_voter_that_promised_a_later_epoch_is_overtaken() {
         t.leader.gone(LinkId(7));
     }
 }
+
+#[test]
+fn nobody_is_believed_to_have_come_to_the_last_epoch() {
+    let mut t = Talk::new(3, 0, 3);
+    for liar in [i32::MAX, i32::MAX - 1, 1 << 25] {
+        t.hello(9, 2, P::FollowerInfo, liar);
+        assert_eq!(t.did(), ["9 close"], "{liar}");
+    }
+    t.hello(2, 2, P::FollowerInfo, 1);
+    assert_eq!(t.did(), ["accept 2"]);
+}
+
+#[test]
+fn those_who_say_nothing_take_no_more_than_their_places() {
+    let mut t = Talk::new(3, 0, 3);
+    t.hello(1, 5, P::ObserverInfo, 1);
+    t.did();
+    for link in 2..2 + UNKNOWN_MAX as u64 {
+        t.leader.connected(0, LinkId(link));
+    }
+    assert!(t.did().is_empty());
+    t.leader.connected(0, LinkId(1000));
+    assert_eq!(t.did(), ["2 close"]);
+    assert_eq!(t.leader.handlers().count(), 1 + UNKNOWN_MAX);
+}
+
 #[path = "reconfig_tests.rs"]
 mod reconfig;

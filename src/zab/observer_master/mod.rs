@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::committed_log::CommittedLog;
+use super::leader::UNKNOWN_MAX;
 use super::link::LinkId;
 use crate::base::{Epoch, ServerId, SessionId, Zxid};
 use crate::proto::OpCode;
@@ -159,8 +160,16 @@ impl ObserverMaster {
         self.options.sync_limit * self.options.tick_ms
     }
 
-    /// An observer connected.
+    /// An observer connected. Of too many that have not said who they are the oldest goes.
     pub fn connected(&mut self, now: i64, link: LinkId) {
+        let unknown = self
+            .observers
+            .iter()
+            .filter(|(_, o)| o.stage == Stage::Hello);
+        let unknown: Vec<_> = unknown.map(|(l, _)| *l).collect();
+        if let Some(oldest) = unknown.first().filter(|_| unknown.len() >= UNKNOWN_MAX) {
+            self.close(*oldest, "too many connections say nothing");
+        }
         let patience = self.options.init_limit * self.options.tick_ms + self.sync_ms();
         let observer = Observer {
             sid: ServerId(-1),

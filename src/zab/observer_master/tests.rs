@@ -320,3 +320,17 @@ fn the_silent_and_the_wrong_lose_their_link_only() {
     talk.hear(4, request(5, OpCode::CreateSession as i32));
     assert_eq!(talk.said(), ["forward Some(Request)"]);
 }
+
+#[test]
+fn those_who_say_nothing_take_no_more_than_their_places() {
+    let mut talk = Talk::new(0, 1);
+    talk.synced(1);
+    for link in 2..2 + UNKNOWN_MAX as u64 {
+        talk.master.connected(0, LinkId(link));
+    }
+    assert!(talk.said().is_empty());
+    talk.master.connected(0, LinkId(1000));
+    assert_eq!(talk.said(), ["2 close: too many connections say nothing"]);
+    talk.apply(2);
+    assert_eq!(talk.said(), ["1 Inform 3:2"], "who is known stays");
+}
