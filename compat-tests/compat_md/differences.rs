@@ -216,7 +216,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     (
         "reconfig",
         "a member acts on a committed configuration before it has applied the transaction",
-        "it applies and answers first: the client hears of it also where a role or the leader changes",
+        "it does when it has applied it",
     ),
     (
         "reconfig",

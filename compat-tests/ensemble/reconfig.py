@@ -277,7 +277,7 @@ class Life:
     def vote_again(self):
         """And observers voters, with the whole list in one request."""
         members = ",".join(self.line(s) for s in (1, 2, 3, 4, 5))
-        version = self.ask(self[4], members=members)
+        version = self.ask(self[2], members=members)
         for sid in (1, 4):
             until("%d follows" % sid, lambda: self[sid].mode == "follower", 60, 0.1)
         self.agreed(version, (1, 2, 3, 4, 5))
