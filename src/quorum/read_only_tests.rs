@@ -36,6 +36,7 @@ fn peer(read_only_after_ms: Option<i64>) -> Peer {
         init_limit: 10,
         sync_limit: 5,
         connect_limit_ms: 2000,
+        standalone_enabled: true,
         leader_serves: true,
         force_snapshot: false,
         observer_master_port: None,
