@@ -23,7 +23,6 @@ fn peer(read_only_after_ms: Option<i64>) -> Peer {
     let text = "server.1=h1:1:2\nserver.2=h2:1:2\nserver.3=h3:1:2\n";
     let ensemble = Ensemble::parse(text, false).expect("a configuration");
     let options = PeerOptions {
-        standalone_enabled: true,
         read_only_after_ms,
         me: ServerId(1),
         members: Members::new(ensemble, None),
