@@ -14,6 +14,7 @@ mod proposals;
 mod quorum_wait;
 mod reconfig;
 mod sync;
+mod syncs;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +40,7 @@ pub use handler::{Handler, LearnerKind};
 pub use handover::HOLD_MS;
 use proposals::Proposals;
 pub(super) use sync::is_whole;
+use syncs::WaitingSync;
 
 /// Connections that have not said who they are.
 pub(super) const UNKNOWN_MAX: usize = 128;
@@ -170,17 +172,6 @@ pub enum Phase {
     Active,
     /// Stepped down.
     Ended,
-}
-
-/// A sync that is not answered.
-#[derive(Clone, Copy, Debug)]
-struct WaitingSync {
-    /// This must be committed.
-    upto: Zxid,
-    /// The round of PINGs that must be answered.
-    round: u64,
-    /// Whose; none for our own clients.
-    link: Option<LinkId>,
 }
 
 /// See the module.
@@ -433,57 +424,6 @@ impl Leader {
             ids: packet.auth.unwrap_or_default(),
         };
         self.out.push(LeaderEffect::Request(request));
-    }
-
-    /// SYNC is answered once everything proposed before it is committed: FIFO does the rest.
-    fn sync(&mut self, link: Option<LinkId>) {
-        let upto = match self.handover {
-            // Behind writes that are held.
-            Some(_) => Zxid(i64::MAX),
-            None => self.everything(),
-        };
-        let round = self.confirmation();
-        self.syncs.push_back(WaitingSync { upto, round, link });
-        self.answer_syncs();
-    }
-
-    /// The last transaction that was proposed.
-    fn everything(&self) -> Zxid {
-        match self.proposals.is_empty() {
-            true => self.cache.last(),
-            false => self.proposals.last(),
-        }
-    }
-
-    /// What was held during a handover that was given up is proposed: so syncs wait for that.
-    pub fn resumed(&mut self) {
-        let upto = self.everything();
-        for sync in &mut self.syncs {
-            sync.upto = sync.upto.min(upto);
-        }
-        self.answer_syncs();
-    }
-
-    /// A client of this server wants a sync; [`LeaderEffect::Synced`] answers, in order.
-    pub fn sync_here(&mut self) {
-        self.sync(None);
-    }
-
-    /// Answers those that have what they wait for.
-    fn answer_syncs(&mut self) {
-        // Our own clients see what is applied, the others what their COMMITs have told them.
-        let (committed, applied) = (self.cache.last(), self.applied);
-        let confirmed = self.confirmation.done;
-        let due = |s: &mut WaitingSync| {
-            let there = if s.link.is_some() { committed } else { applied };
-            s.upto <= there && s.round <= confirmed
-        };
-        while let Some(sync) = self.syncs.pop_front_if(due) {
-            match sync.link {
-                Some(link) => self.send(link, QuorumPacket::new(PacketType::Sync, Zxid::ZERO)),
-                None => self.out.push(LeaderEffect::Synced),
-            }
-        }
     }
 
     fn revalidate(&mut self, link: LinkId, packet: &QuorumPacket) {
