@@ -18,6 +18,7 @@ def run_kazoo(ctx, members, workers, timeout, drop=DROP):
         ["--timeout", "180", "--pyargs", "kazoo.tests"],
         timeout=timeout,
         workers=workers,
+        again="kazoo.tests",
         PATH=os.path.join(ctx.tests, "bin") + os.pathsep + os.environ["PATH"],
         ZABRA_COMPAT_DROP=drop,
         ZABRA_COMPAT_LINES=LINES,
