@@ -122,6 +122,18 @@ impl Upstream {
         local
     }
 
+    /// What clients asked that have gone since: they may have asked again elsewhere, and another
+    /// leader does not know that it must not do this any more.
+    pub(super) fn forget_gone(&mut self) {
+        let here = |l: &mut Local| l.origin.as_ref().is_none_or(|inbox| !inbox.is_closed());
+        for queue in self.writes.values_mut() {
+            queue.retain_mut(here);
+        }
+        self.writes.retain(|_, queue| !queue.is_empty());
+        self.count = self.writes.values().map(VecDeque::len).sum();
+        self.syncs.retain_mut(here);
+    }
+
     /// Everything unanswered once more, in the order in which it came.
     pub(super) fn again(&self, out: &mut Vec<Forward>) {
         let mut all: Vec<_> = self.writes.values().flatten().chain(&self.syncs).collect();

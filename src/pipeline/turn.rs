@@ -54,6 +54,7 @@ impl Server {
     /// Up to date with the next leader: everything unanswered goes to it.
     pub fn resend(&mut self, out: &mut Effects) {
         out.forward.clear();
+        self.upstream.forget_gone();
         self.upstream.again(&mut out.forward);
     }
 
@@ -71,6 +72,7 @@ impl Server {
         let bound = |s| self.bound.contains_key(&s);
         self.sessions
             .restart(now.mono_ms, |s| bound(s).then(|| Owner::Here.number()));
+        self.upstream.forget_gone();
         let (requests, resuming) = self.upstream.take_all();
         for (op, local) in requests {
             let request = Request {

@@ -261,7 +261,12 @@ impl Leading {
 
     /// What the server logs is proposed first, and logged by us like by everybody else.
     fn take_log(&mut self, now: Now, out: &mut Effects) {
-        for op in std::mem::take(&mut self.effects.log) {
+        let log = std::mem::take(&mut self.effects.log);
+        if self.leader.phase() == Phase::Ended {
+            // What was held and is prepared as the reign ends: nobody is to hear of it.
+            return;
+        }
+        for op in log {
             if let LogOp::Append(zxid, bytes) = &op {
                 let seen = self.leader.propose(now.mono_ms, *zxid, bytes.clone());
                 // Stored before it is logged: our own acknowledgement says both.
