@@ -18,6 +18,9 @@ def cases(ctx):
         ("leader", {1: other, 2: other, 3: under}), ("followers", {1: under, 2: under, 3: other}),
     ):
         yield "leaderServes=no: our " + name, functools.partial(leader_serves, ctx, members)
+    if not (ctx.options.long or ctx.only):
+        # Not every time: now and then a server of Apache's stays outside for more than 90 s.
+        return
     for name, members in (
         ("between others", {1: other, 2: under, 3: other}), ("around others", {1: under, 2: other, 3: under}),
     ):

@@ -53,9 +53,15 @@ impl Leader {
         self.count_answers();
     }
 
-    /// Sends a PING; only learners that are up to date answer.
+    /// Sends a PING; only learners that are up to date answer. One that came during a round is asked
+    /// by the next PING that it gets anyway: those that were asked may have gone.
     pub(super) fn ping(&mut self, link: LinkId, packet: QuorumPacket) {
+        let open = self.confirmation.begun > self.confirmation.done;
         if let Some(h) = self.handlers.get_mut(&link) {
+            let can = h.stage == Stage::UpToDate && h.kind == LearnerKind::Follower;
+            if open && can && h.mark.is_none() {
+                h.mark = Some(h.pinged() + 1);
+            }
             h.note_ping();
         }
         self.out.push(LeaderEffect::Send(link, packet));
