@@ -328,7 +328,10 @@ impl Leading {
                     server.release(now, &mut self.effects);
                 }
                 self.take_log(now, out);
-                self.leader.resumed();
+                // With no zxid left they are held again, and syncs behind them wait on.
+                if !self.effects.exhausted {
+                    self.leader.resumed();
+                }
             }
             LeaderEffect::HandedOver(to) => {
                 self.next = Some(to);
