@@ -250,3 +250,48 @@ impl Server {
         touched
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ConnId;
+    use crate::pipeline::Owner;
+
+    fn asked(upstream: &mut Upstream, inbox: &Arc<Inbox>, session: i64, xid: i32, op: OpCode) {
+        let request = Request {
+            owner: Owner::Here,
+            session: SessionId(session),
+            xid,
+            op,
+            body: (&[][..]).into(),
+            ids: inbox.identities(),
+            origin: Some(inbox.clone()),
+            received_ms: 0,
+        };
+        upstream.put(request, None);
+    }
+
+    /// Found by the simulator: the client had moved on, and its old write came behind a later one.
+    #[test]
+    fn what_gone_clients_asked_is_not_sent_to_the_next_leader() {
+        let inbox = |n| Inbox::new(ConnId(n), vec![], Arc::new(|_, _| true));
+        let (gone, here) = (inbox(1), inbox(2));
+        let mut upstream = Upstream::default();
+        asked(&mut upstream, &gone, 1, 7, OpCode::SetData);
+        asked(&mut upstream, &gone, 1, 8, OpCode::Sync);
+        asked(&mut upstream, &here, 2, 9, OpCode::SetData);
+        gone.close();
+        upstream.forget_gone();
+        let mut out = Vec::new();
+        upstream.again(&mut out);
+        let xids: Vec<_> = out
+            .iter()
+            .map(|f| match f {
+                Forward::Request { xid, .. } => *xid,
+                Forward::Revalidate(..) => -1,
+            })
+            .collect();
+        assert_eq!((xids, upstream.len()), (vec![9], 1));
+        assert!(!upstream.has_of(SessionId(1)));
+    }
+}

@@ -61,3 +61,20 @@ fn a_linearizable_sync_of_a_learner_waits_too_and_for_its_commits() {
     t.leader.logged(z(2, 1));
     assert!(t.did().contains(&"2 SYNC 0:0".to_owned()));
 }
+
+/// Found by the simulator: whoever was asked had gone, and the round never ended.
+#[test]
+fn a_follower_that_comes_during_a_round_is_asked_by_its_next_ping() {
+    let mut t = Talk::active(3, 1);
+    t.leader.options.linearizable_sync = true;
+    t.leader.sync_here();
+    assert_eq!(t.did(), ["2 PING 2:0"]);
+    t.leader.gone(LinkId(2));
+    t.join(3, 3, P::FollowerInfo, z(1, 1));
+    t.ack(3, z(2, 0));
+    assert!(!t.did().contains(&"Synced".to_owned()));
+    t.leader.tick(500);
+    assert!(t.did().contains(&"3 PING 2:0".to_owned()));
+    t.hear(3, pong());
+    assert_eq!(t.did(), ["Synced"]);
+}
