@@ -86,6 +86,8 @@ impl Server {
         now: Now,
     ) -> Self {
         let history = tree.applied();
+        // Who serves has everything that a snapshot may have held too early.
+        tree.trust_digests();
         Self {
             prep: Prep::new(tree.clone(), sessions.clone(), options.clone()),
             zab: match options.role {

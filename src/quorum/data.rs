@@ -61,6 +61,77 @@ impl Data {
             _ => {}
         }
         apply(&self.tree, &entry, false, &mut Vec::new());
+        let digest = self.tree.digest().digest;
+        if entry.digest.is_some_and(|d| d.digest as u64 == digest) {
+            self.tree.trust_digests();
+        }
         self.note(zxid, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::proto::OpCode;
+    use crate::proto::txn::{CreateTxn, TxnDigest, TxnHeader, some};
+    use crate::tree::TreeOptions;
+
+    use super::*;
+
+    fn data() -> Data {
+        Data {
+            tree: Arc::new(DataTree::fresh(TreeOptions::default())),
+            sessions: BTreeMap::new(),
+            recent: CommittedLog::new(Zxid::ZERO, 500, 1 << 20),
+        }
+    }
+
+    /// The creation of `/n<zxid>` with the digest it has for who applies everything in turn.
+    fn creation(of: &Data, zxid: i64) -> Arc<[u8]> {
+        let name = format!("/n{zxid}");
+        let txn = Txn::Create(CreateTxn {
+            path: some(&name),
+            data: Some(b"x"),
+            acl: Some(vec![crate::base::Acl::open()[0].clone()]),
+            ephemeral: false,
+            parent_cversion: zxid as i32,
+        });
+        let header = TxnHeader {
+            zxid,
+            op: OpCode::Create as i32,
+            ..TxnHeader::default()
+        };
+        let mut entry = Entry {
+            header,
+            txn,
+            digest: None,
+        };
+        apply(&of.tree, &entry, false, &mut vec![]);
+        entry.digest = Some(TxnDigest {
+            version: 2,
+            digest: of.tree.digest().digest as i64,
+        });
+        let mut bytes = Vec::new();
+        entry.encode(&mut bytes);
+        bytes.into()
+    }
+
+    #[test]
+    fn no_digest_of_a_mixture_is_remembered() {
+        let sender = data();
+        let sent: Vec<_> = (1..=256).map(|z| creation(&sender, z)).collect();
+        // A snapshot that says it is of 100, and holds what came until 130.
+        let mut received = data();
+        received.tree.doubt_digests();
+        for bytes in &sent[..130] {
+            let entry = Entry::from_bytes(bytes).expect("a transaction");
+            apply(&received.tree, &entry, false, &mut vec![]);
+        }
+        received.tree.set_loaded(Zxid(100));
+        for (i, bytes) in sent.iter().enumerate().skip(100) {
+            received.apply(Zxid(i as i64 + 1), bytes);
+        }
+        let (ours, theirs) = (received.tree.digest_log(), sender.tree.digest_log());
+        assert_eq!(theirs.len(), 2, "at 128 and 256");
+        assert_eq!(ours, theirs[1..], "128 was applied to a tree that had 130");
     }
 }

@@ -155,6 +155,9 @@ impl Database {
             Some(at) if zxid == at.zxid => Some(at.digest),
             _ => entry.digest.as_ref().map(|d| d.digest as u64),
         };
+        if let Filling::Tree(tree) = &self.filling {
+            tree.trust_digests();
+        }
         if expected.is_some_and(|e| e != digest) {
             METRICS.digest_mismatches_count.inc();
             self.mismatches += 1;
@@ -225,6 +228,9 @@ impl SnapshotVisitor for Database {
         }
         self.times.1 = self.now();
         self.foretold = info.digest.filter(|d| d.zxid != Zxid::ZERO);
+        if let (Filling::Tree(tree), Some(_)) = (&self.filling, &self.foretold) {
+            tree.doubt_digests();
+        }
         Ok(())
     }
 }

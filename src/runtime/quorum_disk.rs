@@ -331,13 +331,15 @@ fn recent_bytes(config: &Config) -> usize {
     }
 }
 
-/// A database that came as a snapshot at `zxid`.
+/// A database that came as a snapshot at `zxid`. A follower of Apache's that serves observers writes
+/// it beside the transactions it still applies: what follows tells when the tree is whole.
 pub(super) fn received(
     config: &Config,
     zxid: Zxid,
     tree: DataTree,
     sessions: std::collections::BTreeMap<i64, i32>,
 ) -> Data {
+    tree.doubt_digests();
     Data {
         tree: Arc::new(tree),
         sessions,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -68,6 +68,8 @@ pub struct DataTree {
     applied: AtomicI64,
     digest: Mutex<DigestAt>,
     digest_log: Mutex<VecDeque<DigestAt>>,
+    /// The tree is a mixture of times: its digests are nobody's, and not remembered.
+    mixed: AtomicBool,
     /// Znodes, the two names of the root counted as Apache does.
     pub(crate) nodes: AtomicUsize,
     pub(crate) data_size: AtomicI64,
@@ -91,6 +93,7 @@ impl DataTree {
             applied: AtomicI64::new(0),
             digest: Mutex::default(),
             digest_log: Mutex::default(),
+            mixed: AtomicBool::new(false),
             nodes: AtomicUsize::new(1),
             // The second name of the root.
             data_size: AtomicI64::new(1),
@@ -240,9 +243,24 @@ impl DataTree {
         *self.digest.lock() = at;
     }
 
+    /// What was loaded may hold more than its zxid says, as it was written while transactions were
+    /// applied. Until [`DataTree::trust_digests`] no digest is remembered (Apache:
+    /// `DataTree.digestFromLoadedSnapshot`).
+    pub fn doubt_digests(&self) {
+        self.mixed.store(true, Ordering::Relaxed);
+    }
+
+    /// The tree is what its zxid says.
+    pub fn trust_digests(&self) {
+        if self.mixed.swap(false, Ordering::Relaxed) {
+            self.log_digest(self.digest());
+        }
+    }
+
     /// Remembers the digest at every 128th zxid, the last 1024 of them (`hash`).
     pub(crate) fn log_digest(&self, at: DigestAt) {
-        if at.zxid.0 & 127 == 0 && self.options.digest {
+        let due = at.zxid.0 & 127 == 0 && self.options.digest;
+        if due && !self.mixed.load(Ordering::Relaxed) {
             let mut log = self.digest_log.lock();
             if log.len() == 1024 {
                 log.pop_front();
