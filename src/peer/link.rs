@@ -3,10 +3,12 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::meter::QueueMeter;
 use super::secured::Secured;
 use crate::base::limits::{PEER_UNREAD_BYTES_MAX, PEER_UNSENT_BYTES_MAX};
 use crate::pipeline::{SnapStreamReader, SnapStreamWriter, SnapshotJob};
@@ -78,9 +80,13 @@ pub struct LinkOptions {
 /// The sending side of a link.
 #[derive(Clone, Debug)]
 pub struct LinkSender {
-    queue: mpsc::UnboundedSender<Outgoing>,
+    queue: mpsc::UnboundedSender<Waiting>,
     unsent: Arc<Unsent>,
+    meter: Arc<QueueMeter>,
 }
+
+/// What waits to be written; of some it is known since when.
+type Waiting = (Outgoing, Option<Instant>);
 
 /// Bytes that wait to be written.
 #[derive(Debug, Default)]
@@ -99,25 +105,26 @@ impl LinkSender {
             self.unsent.overflow.notify_one();
             return;
         }
-        let _ = self.queue.send(out);
+        let _ = self.queue.send((out, self.meter.entered()));
     }
 }
 
 /// Takes over a connection: writes what is sent, and calls `deliver` with what comes in, the last
-/// time with [`Incoming::Gone`]. It ends when the sender is dropped.
+/// time with [`Incoming::Gone`]. It ends when the sender is dropped. `meter` looks at what waits.
 pub fn run(
     stream: Secured,
     options: LinkOptions,
+    meter: Arc<QueueMeter>,
     deliver: impl Fn(Incoming) + Send + Sync + 'static,
 ) -> LinkSender {
     match stream {
         Secured::Plain(tcp) => {
             let (reader, writer) = tcp.into_split();
-            start(reader, writer, options, deliver)
+            start(reader, writer, options, meter, deliver)
         }
         Secured::Wrapped(stream) => {
             let (reader, writer) = tokio::io::split(stream);
-            start(reader, writer, options, deliver)
+            start(reader, writer, options, meter, deliver)
         }
     }
 }
@@ -126,17 +133,18 @@ fn start(
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
     options: LinkOptions,
+    meter: Arc<QueueMeter>,
     deliver: impl Fn(Incoming) + Send + Sync + 'static,
 ) -> LinkSender {
     let (sender, queue) = mpsc::unbounded_channel();
     let unsent = Arc::<Unsent>::default();
-    let waiting = unsent.clone();
+    let (waiting, looks) = (unsent.clone(), meter.clone());
     tokio::spawn(async move {
         // Whichever side ends first ends the link, and the end is always told: a link that only
         // cannot be written to any more is as gone as one that is closed.
         let ended = tokio::select! {
             read = read(reader, options, &deliver) => read,
-            written = write(writer, queue, &waiting) => written,
+            written = write(writer, queue, &waiting, &looks) => written,
             () = waiting.overflow.notified() => Err(too_slow()),
         };
         if let Err(e) = ended {
@@ -147,6 +155,7 @@ fn start(
     LinkSender {
         queue: sender,
         unsent,
+        meter,
     }
 }
 
@@ -159,14 +168,17 @@ fn too_slow() -> io::Error {
 
 async fn write(
     mut to: impl AsyncWrite + Unpin,
-    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+    mut queue: mpsc::UnboundedReceiver<Waiting>,
     unsent: &Unsent,
+    meter: &QueueMeter,
 ) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(WRITE_BYTES);
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
         let mut weight = 0;
-        while let Some(out) = next.take() {
+        meter.length(queue.len());
+        while let Some((out, since)) = next.take() {
+            meter.left(since);
             weight += out.weight();
             match out {
                 Outgoing::Packet(packet) => packet.encode(&mut buffer),
@@ -342,9 +354,14 @@ mod tests {
 
     fn linked(stream: TcpStream) -> (LinkSender, mpsc::UnboundedReceiver<Incoming>) {
         let (to, from) = mpsc::unbounded_channel();
-        let sender = run(Secured::Plain(stream), OPTIONS, move |incoming| {
-            let _ = to.send(incoming);
-        });
+        let sender = run(
+            Secured::Plain(stream),
+            OPTIONS,
+            Arc::default(),
+            move |incoming| {
+                let _ = to.send(incoming);
+            },
+        );
         (sender, from)
     }
 

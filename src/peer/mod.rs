@@ -2,6 +2,7 @@
 
 pub mod election;
 pub mod link;
+pub mod meter;
 pub mod secured;
 #[cfg(test)]
 mod toy_guard;

@@ -140,7 +140,7 @@ mod tests {
             tree: None,
         };
         let (to, from) = mpsc::unbounded_channel();
-        let sender = link::run(s, options, move |incoming| {
+        let sender = link::run(s, options, Arc::default(), move |incoming| {
             let _ = to.send(incoming);
         });
         (sender, from)

@@ -142,6 +142,12 @@ impl TxnHeader {
     /// Its encoded length, bytes.
     pub const LEN: usize = 32;
 
+    /// The time in the encoded form of a transaction, if it is as long as a header.
+    pub fn time_of(txn: &[u8]) -> Option<i64> {
+        let time = txn.get(..Self::LEN)?.get(20..28)?;
+        Some(i64::from_be_bytes(time.try_into().ok()?))
+    }
+
     /// The encoded form.
     pub fn to_array(&self) -> [u8; Self::LEN] {
         let mut out = [0; Self::LEN];
@@ -403,6 +409,8 @@ mod tests {
             op: -11,
         };
         assert_eq!(h.to_array()[..], h.to_bytes()[..]);
+        assert_eq!(TxnHeader::time_of(&h.to_array()), Some(4));
+        assert_eq!(TxnHeader::time_of(&h.to_array()[..31]), None);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use super::peer::{Ended, Peer, take_common};
 use crate::base::{Epoch, ServerId, Zxid};
 use crate::pipeline::{self, Forward, LogOp, Now, Server, SnapshotJob};
 use crate::proto::OpCode;
-use crate::proto::quorum::{LearnerRequest, QuorumPacket};
+use crate::proto::quorum::{LearnerRequest, PacketType, QuorumPacket};
+use crate::proto::txn::TxnHeader;
+use crate::telemetry::metrics::{METRICS, Summary};
 use crate::zab::leader::{History, LearnerKind};
 use crate::zab::learner::{self, Learner, LearnerEffect, LearnerOptions};
 use crate::zab::observer_master::ObserverMaster;
@@ -295,6 +297,11 @@ impl Learning {
     ) -> Option<Ended> {
         match effect {
             LearnerEffect::Send(packet) => out.net.push(Effect::Send(self.link, packet)),
+            LearnerEffect::Acknowledge(zxid, bytes) => {
+                record_age(&METRICS.proposal_ack_creation_latency, &bytes, now);
+                let ack = QuorumPacket::new(PacketType::Ack, zxid);
+                out.net.push(Effect::Send(self.link, ack));
+            }
             LearnerEffect::AcceptEpoch(epoch) => out.disk.push(DiskOp::AcceptEpoch(epoch)),
             LearnerEffect::EnterEpoch(epoch) => out.disk.push(DiskOp::EnterEpoch(epoch)),
             LearnerEffect::Truncate(_) if self.server.is_some() => {
@@ -314,6 +321,7 @@ impl Learning {
             }
             LearnerEffect::Apply(zxid, bytes) => match &mut self.server {
                 Some(server) => {
+                    record_age(&METRICS.commit_propagation_latency, &bytes, now);
                     data.note(zxid, &bytes);
                     let decided = pipeline::Input::Decided(bytes.clone());
                     server.step(now, decided, &mut self.effects);
@@ -366,5 +374,12 @@ impl Learning {
             touched.extend(master.take_touched());
         }
         self.zab(|l| l.ping(zxid, &touched));
+    }
+}
+
+/// How long ago a transaction was made, by its leader's clock and ours (Apache: `Request.logLatency`).
+fn record_age(to: &Summary, txn: &[u8], now: Now) {
+    if let Some(time) = TxnHeader::time_of(txn).filter(|t| *t <= now.wall_ms) {
+        to.record(now.wall_ms - time);
     }
 }

@@ -23,7 +23,9 @@ use crate::peer::election::{
     Addresses, ElectionMesh, Guard, MeshError, MeshEvent, MeshOptions, Plain,
 };
 use crate::peer::link::{self, Incoming, LinkOptions, LinkSender, Outgoing, Room};
+use crate::peer::meter::QueueMeter;
 use crate::peer::secured;
+use crate::proto::quorum::LearnerInfo;
 use crate::quorum::{Effect, Input};
 use crate::tree::TreeOptions;
 use crate::zab::LinkId;
@@ -268,9 +270,13 @@ impl QuorumNet {
                 let _ = inputs.send(Input::LearnerConnected(link).into());
                 let to = inputs.clone();
                 let unknown = Mutex::new(Some(unknown));
-                let sender = link::run(stream, options, move |incoming| {
+                let meter = Arc::new(QueueMeter::default());
+                let named = meter.clone();
+                let sender = link::run(stream, options, meter, move |incoming| {
                     // Whatever it says: it is known, or it will be closed for it.
-                    drop(unknown.lock().take());
+                    if unknown.lock().take().is_some() {
+                        name(&named, &incoming);
+                    }
                     from_learner(&to, link, incoming);
                 });
                 links.lock().insert(link, sender);
@@ -323,7 +329,7 @@ impl QuorumNet {
                 let dialed = secured::dial(guard.as_ref(), targets.clone(), limit, secure).await;
                 if let Ok(stream) = dialed {
                     let (to, config) = (inputs.clone(), config.clone());
-                    let sender = link::run(stream, options, move |incoming| {
+                    let sender = link::run(stream, options, Arc::default(), move |incoming| {
                         from_leader(&config, &to, link, incoming);
                     });
                     links.lock().insert(link, sender);
@@ -368,6 +374,16 @@ fn resolve(address: &PeerAddr) -> io::Result<SocketAddr> {
         .to_socket_addrs()?
         .next()
         .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// Whose link it is stands in its first packet.
+fn name(meter: &QueueMeter, first: &Incoming) {
+    if let Incoming::Packets(packets, _) = first
+        && let Some(packet) = packets.first()
+        && let Some(sid) = LearnerInfo::decode(packet.data.as_deref()).server
+    {
+        meter.name(sid);
+    }
 }
 
 fn from_learner(to: &Sender<Queued>, link: LinkId, incoming: Incoming) {

@@ -11,12 +11,6 @@ pub const UNFED: &[(&str, &[&str])] = &[
             "commit_process_time",
             "learner_request_processor_queue_size",
             "socket_closing_time",
-            "om_proposal_process_time_ms",
-            "om_commit_process_time_ms",
-            "proposal_ack_creation_latency",
-            "commit_propagation_latency",
-            "learner_handler_qp_size",
-            "learner_handler_qp_time_ms",
         ],
     ),
     (
@@ -84,6 +78,10 @@ pub const UNFED: &[(&str, &[&str])] = &[
     (
         "no step of its own: one thread prepares and logs a batch, see prep_process_time",
         &["proposal_process_time", "close_session_prep_time"],
+    ),
+    (
+        "no step of its own: an observer master passes on what it applies",
+        &["om_proposal_process_time_ms", "om_commit_process_time_ms"],
     ),
     (
         "there is no JVM whose pauses could be watched",

@@ -29,6 +29,8 @@ use crate::proto::quorum::{
 pub enum LearnerEffect {
     /// Send it to the leader.
     Send(QuorumPacket),
+    /// Tell the leader that this transaction is durable here.
+    Acknowledge(Zxid, Arc<[u8]>),
     /// Write `acceptedEpoch` durably, then call [`Learner::epoch_accepted`].
     AcceptEpoch(Epoch),
     /// Write `currentEpoch` durably, then call [`Learner::epoch_entered`].

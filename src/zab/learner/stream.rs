@@ -93,13 +93,13 @@ impl Learner {
             return;
         }
         let from = self.behind(self.acked);
-        for (zxid, _) in self.pending.range(from..) {
+        for (zxid, bytes) in self.pending.range(from..) {
             if *zxid > self.durable {
                 break;
             }
             self.acked = *zxid;
-            let ack = QuorumPacket::new(PacketType::Ack, *zxid);
-            self.out.push(LearnerEffect::Send(ack));
+            self.out
+                .push(LearnerEffect::Acknowledge(*zxid, bytes.clone()));
         }
     }
 

@@ -87,6 +87,7 @@ impl Talk {
                     let name = PacketType::from_i32(p.kind).map_or("?", PacketType::name);
                     format!("{name} {}", at(p.zxid))
                 }
+                LearnerEffect::Acknowledge(z, _) => format!("ACK {}", at(*z)),
                 LearnerEffect::AcceptEpoch(e) => format!("accept {}", e.0),
                 LearnerEffect::EnterEpoch(e) => format!("enter {}", e.0),
                 LearnerEffect::Truncate(z) => format!("cut {}", at(*z)),
