@@ -3,7 +3,9 @@
 //!
 //! `cargo bench --bench compare [-- --quick] [--rows get,set] [--rounds 3] [--json FILE]`
 
+mod ensemble;
 mod million;
+mod moves;
 mod options;
 mod rows;
 mod samples;
@@ -47,6 +49,10 @@ fn run(options: &Options) -> Outcome<bool> {
         loads(options, kinds, &mut samples)?;
         for &kind in kinds {
             single::measure(options, kind, &mut samples)?;
+        }
+        ensemble::loads(options, kinds, &mut samples)?;
+        for &kind in kinds {
+            moves::measure(options, kind, &mut samples)?;
         }
         if round % 3 == 0 && options.any(Way::Million) {
             for &kind in kinds {

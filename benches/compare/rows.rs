@@ -17,6 +17,14 @@ pub(crate) enum Way {
     Million,
     /// An hour of change; only when asked for.
     Churn,
+    /// One run of the load tool on the leader of an ensemble of three.
+    Leader,
+    /// The same on a follower.
+    Follower,
+    /// An ensemble whose leadership moves.
+    Failover,
+    /// A follower that was away.
+    Return,
 }
 
 /// What is wanted of a number.
@@ -110,6 +118,12 @@ const fn over(n: f64) -> f64 {
 }
 
 use Goal::{AtMost, Part, Times};
+
+/// What is wanted of sets through a leader.
+const SETS: &[Metric] = &[
+    metric("ops/s", Times(2.0, 4.0), per_second),
+    metric("p99 us", Part(over(2.0), over(4.0)), p99),
+];
 
 /// Every row, in the order of the goals.
 pub(crate) const ROWS: &[Row] = &[
@@ -288,6 +302,97 @@ pub(crate) const ROWS: &[Row] = &[
         way: Way::Churn,
         words: "",
         metrics: &[metric("% grown", AtMost(5.0, 1.0), own)],
+    },
+    Row {
+        name: "lead1",
+        title: "ensemble: set 100 B through the leader, 1 session",
+        way: Way::Leader,
+        words: "set -s 1 -f 1 --size 100",
+        metrics: &[metric("median us", Part(1.0, 0.6), p50)],
+    },
+    Row {
+        name: "lead50",
+        title: "ensemble: through the leader, 50 sessions",
+        way: Way::Leader,
+        words: "set -s 50 -f 1 --size 100",
+        metrics: SETS,
+    },
+    Row {
+        name: "lead200",
+        title: "ensemble: through the leader, 200 sessions",
+        way: Way::Leader,
+        words: "set -s 200 -f 1 --size 100",
+        metrics: SETS,
+    },
+    Row {
+        name: "lead16",
+        title: "ensemble: through the leader, 50 sessions, 16 in flight",
+        way: Way::Leader,
+        words: "set -s 50 -f 16 --size 100",
+        metrics: &[
+            metric("ops/s", Times(2.0, 4.0), per_second),
+            metric("p99 us", Part(over(2.0), over(4.0)), p99),
+            metric("CPU of all us/op", Part(over(3.0), over(6.0)), cpu),
+        ],
+    },
+    Row {
+        name: "follow1",
+        title: "ensemble: through a follower, 1 session",
+        way: Way::Follower,
+        words: "set -s 1 -f 1 --size 100",
+        metrics: &[metric("median us", Part(1.0, 0.7), p50)],
+    },
+    Row {
+        name: "follow50",
+        title: "ensemble: through a follower, 50 sessions",
+        way: Way::Follower,
+        words: "set -s 50 -f 1 --size 100",
+        metrics: &[metric("ops/s", Times(2.0, 4.0), per_second)],
+    },
+    Row {
+        name: "follow16",
+        title: "ensemble: through a follower, 50 sessions, 16 in flight",
+        way: Way::Follower,
+        words: "set -s 50 -f 16 --size 100",
+        metrics: &[
+            metric("ops/s", Times(2.0, 5.0), per_second),
+            metric("p99 us", Part(over(2.0), over(4.0)), p99),
+        ],
+    },
+    Row {
+        name: "followget16",
+        title: "ensemble: get 100 B through a follower, 50 sessions, 16 in flight",
+        way: Way::Follower,
+        words: "get -s 50 -f 16 --size 100",
+        metrics: &[metric("ops/s", Times(3.0, 5.0), per_second)],
+    },
+    Row {
+        name: "failover",
+        title: "ensemble: kill -9 of the leader, longest time without a write",
+        way: Way::Failover,
+        words: "",
+        metrics: &[metric("ms", Part(1.0, 0.25), own)],
+    },
+    Row {
+        name: "handover",
+        title: "ensemble: planned handover, longest time without a write",
+        way: Way::Failover,
+        words: "",
+        metrics: &[metric("ms", AtMost(100.0, 20.0), own)],
+    },
+    Row {
+        name: "return-diff",
+        title: "ensemble: a follower back by DIFF of 100,000 transactions",
+        way: Way::Return,
+        words: "",
+        metrics: &[metric("s", Part(over(2.0), over(4.0)), own)],
+    },
+    Row {
+        name: "return-snap",
+        title: "ensemble: a follower back by SNAP of 1 M znodes",
+        way: Way::Return,
+        words: "",
+        metrics: &[metric("s", Part(over(2.0), over(4.0)), own)],
     },
 ];
 

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use zabra::bench::process;
@@ -41,7 +42,6 @@ impl Kind {
     }
 
     fn command(self) -> Command {
-        let given = |name: &str| std::env::var_os(name).map(PathBuf::from);
         match self {
             Self::Apache => {
                 let script = given("ZABRA_APACHE").unwrap_or_else(apache_script);
@@ -53,13 +53,21 @@ impl Kind {
                 command
             }
             Self::Zabra => {
-                let built = || PathBuf::from(env!("CARGO_BIN_EXE_zabra"));
-                let mut command = Command::new(given("ZABRA_BIN").unwrap_or_else(built));
+                let mut command = Command::new(zabra());
                 command.arg("server");
                 command
             }
         }
     }
+}
+
+fn given(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from)
+}
+
+/// Our binary.
+pub(crate) fn zabra() -> PathBuf {
+    given("ZABRA_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_zabra").into())
 }
 
 fn apache_script() -> PathBuf {
@@ -84,6 +92,21 @@ pub(crate) fn prepare(kind: Kind) -> Outcome<()> {
     }
 }
 
+/// An address that nobody listens at, below the ports that connections are given: a member of an
+/// ensemble is started after its ports were chosen.
+pub(crate) fn free_address() -> Outcome<SocketAddr> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 1_000) as u16 * 10;
+    for _ in 0..2_000 {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000;
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(addr).is_ok() {
+            return Ok(addr);
+        }
+    }
+    Err(format!("no port from {first} on is free"))
+}
+
 /// A running server; killed when dropped, its directory removed with it.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -97,13 +120,17 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one in a fresh directory and waits for its first reply.
     pub(crate) fn start(options: &Options, kind: Kind, props: &[&str]) -> Outcome<Self> {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| format!("port: {e}"))?;
-        let addr = listener.local_addr().map_err(|e| format!("port: {e}"))?;
-        drop(listener);
+        let mut server = Self::new(options, kind, "")?;
+        server.launch(props)?;
+        Ok(server)
+    }
+
+    /// One in a fresh directory that is not started yet; `more` ends its zoo.cfg.
+    pub(crate) fn new(options: &Options, kind: Kind, more: &str) -> Outcome<Self> {
+        let addr = free_address()?;
         let name = format!("{}-{}-{}", kind.name(), std::process::id(), addr.port());
         let dir = options.dir.join("compare").join(name.to_lowercase());
-        let mut server = Self {
+        let server = Self {
             kind,
             addr,
             dir,
@@ -111,14 +138,13 @@ impl Server {
             first_reply: Duration::ZERO,
         };
         server
-            .configure()
+            .configure(more)
             .map_err(|e| format!("{}: {e}", server.dir.display()))?;
-        server.launch(props)?;
         Ok(server)
     }
 
-    fn configure(&self) -> std::io::Result<()> {
-        let data = self.dir.join("data");
+    fn configure(&self, more: &str) -> std::io::Result<()> {
+        let data = self.data();
         fs::create_dir_all(&data)?;
         let mut cfg = fs::File::create(self.dir.join("zoo.cfg"))?;
         writeln!(cfg, "tickTime=2000\ndataDir={}", data.display())?;
@@ -128,11 +154,35 @@ impl Server {
             self.addr.port()
         )?;
         // The clients are all on one address; the admin server's port may be taken.
-        writeln!(cfg, "maxClientCnxns=0\nadmin.enableServer=false")
+        writeln!(cfg, "maxClientCnxns=0\nadmin.enableServer=false\n{more}")
+    }
+
+    /// Its `dataDir`.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// Where clients find it.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// Starts it again (or for the first time) on what its directory holds.
     pub(crate) fn launch(&mut self, props: &[&str]) -> Outcome<()> {
+        let from = Instant::now();
+        self.spawn(props)?;
+        self.wait(from)
+    }
+
+    /// Waits for the first reply; it was started at `from`.
+    pub(crate) fn wait(&mut self, from: Instant) -> Outcome<()> {
+        self.first_reply(from)?;
+        self.first_reply = from.elapsed();
+        Ok(())
+    }
+
+    /// Starts the process.
+    pub(crate) fn spawn(&mut self, props: &[&str]) -> Outcome<()> {
         let log = fs::File::options()
             .create(true)
             .append(true)
@@ -140,7 +190,6 @@ impl Server {
             .map_err(|e| format!("log: {e}"))?;
         let also = log.try_clone().map_err(|e| format!("log: {e}"))?;
         let mut command = self.kind.command();
-        let from = Instant::now();
         let child = command
             .args(props)
             .arg(self.dir.join("zoo.cfg"))
@@ -150,8 +199,6 @@ impl Server {
             .spawn()
             .map_err(|e| format!("{:?}: {e}", command.get_program()))?;
         self.child = Some(child);
-        self.first_reply(from)?;
-        self.first_reply = from.elapsed();
         Ok(())
     }
 
@@ -171,17 +218,19 @@ impl Server {
                 .as_mut()
                 .is_some_and(|c| !matches!(c.try_wait(), Ok(None)));
             if gone || from.elapsed() > START_MAX {
-                let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-                let end: Vec<_> = log.lines().rev().take(5).collect();
-                let end: Vec<_> = end.into_iter().rev().collect();
-                return Err(format!(
-                    "{} does not start:\n{}",
-                    self.kind.name(),
-                    end.join("\n")
-                ));
+                let (name, end) = (self.kind.name(), self.log_end());
+                return Err(format!("{name} does not start:\n{end}"));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// The last lines that it logged.
+    pub(crate) fn log_end(&self) -> String {
+        let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+        let end: Vec<_> = log.lines().rev().take(5).collect();
+        let end: Vec<_> = end.into_iter().rev().collect();
+        end.join("\n")
     }
 
     /// From the start of the process to its first reply.
@@ -193,7 +242,7 @@ impl Server {
         self.kind
     }
 
-    fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
     }
 

@@ -55,6 +55,9 @@ pub struct Common {
     /// The server's process; found by the port when it is on this machine
     #[arg(long)]
     pub pid: Option<u32>,
+    /// Processes whose CPU counts as the server's: the other members of an ensemble
+    #[arg(long, value_delimiter = ',')]
+    pub also: Vec<u32>,
     /// Node under which everything happens; DELETED with its children before and after
     #[arg(long, default_value = "/zabra-bench")]
     pub root: String,

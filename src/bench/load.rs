@@ -44,6 +44,8 @@ pub struct Load {
     pub timeout_ms: i32,
     /// The server's process, when it is on this machine.
     pub pid: Option<u32>,
+    /// More processes whose CPU counts as the server's.
+    pub also: Vec<u32>,
     /// What is asked for.
     pub work: Work,
 }
@@ -111,6 +113,10 @@ enum News {
 }
 
 impl Load {
+    fn pids(&self) -> impl Iterator<Item = u32> {
+        self.pid.into_iter().chain(self.also.iter().copied())
+    }
+
     /// Puts the load on the server and measures.
     ///
     /// # Errors
@@ -176,7 +182,7 @@ impl Load {
         if warmup.is_zero() {
             shared.enter(Span::Measured);
         }
-        let mut meter = Meter::start(self.pid);
+        let mut meter = Meter::start(self.pids());
         let mut from = (Instant::now(), shared.done());
         for start in &starts {
             // A worker that is gone tells why in its news.
@@ -185,7 +191,7 @@ impl Load {
         if !warmup.is_zero() {
             crew.watch(warmup, shared, progress, "warm-up");
             shared.enter(Span::Measured);
-            meter = Meter::start(self.pid);
+            meter = Meter::start(self.pids());
             from = (Instant::now(), shared.done());
         }
         crew.watch(span, shared, progress, "measured");

@@ -110,8 +110,7 @@ pub fn listener(addr: SocketAddr) -> Option<u32> {
 /// CPU of server, tool and machine over a span.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    pid: Option<u32>,
-    server: Option<Cpu>,
+    server: Vec<(u32, Cpu)>,
     own: Option<Cpu>,
     machine: Option<u64>,
 }
@@ -128,21 +127,24 @@ pub struct Used {
 }
 
 impl Meter {
-    /// Starts now.
-    pub fn start(pid: Option<u32>) -> Self {
+    /// Starts now. The server may be several processes; those that are not there are left out.
+    pub fn start(pids: impl IntoIterator<Item = u32>) -> Self {
+        let known = |pid| Some((pid, Cpu::of(pid)?));
         Self {
-            pid,
             machine: machine_busy(),
             own: Cpu::of(std::process::id()),
-            server: pid.and_then(Cpu::of),
+            server: pids.into_iter().filter_map(known).collect(),
         }
     }
 
     /// What was used since.
     pub fn read(&self) -> Used {
-        let since = |now: Option<Cpu>, then: &Option<Cpu>| Some(now?.since(then.as_ref()?));
-        let server = since(self.pid.and_then(Cpu::of), &self.server);
-        let own = since(Cpu::of(std::process::id()), &self.own).unwrap_or(0);
+        let since = |pid, then: &Cpu| Some(Cpu::of(pid)?.since(then));
+        let parts = self.server.iter().filter_map(|(pid, cpu)| since(*pid, cpu));
+        let server = parts.reduce(|a, b| a + b);
+        let own = self.own.as_ref();
+        let own = own.and_then(|cpu| since(std::process::id(), cpu));
+        let own = own.unwrap_or(0);
         let machine = machine_busy()
             .unwrap_or(0)
             .saturating_sub(self.machine.unwrap_or(0));

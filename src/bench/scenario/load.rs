@@ -54,6 +54,7 @@ pub(in super::super) fn load(kind: Kind, args: &LoadArgs) -> Result<Report, Benc
         end,
         timeout_ms: common.timeout,
         pid: pid(common),
+        also: common.also.clone(),
         work,
     };
     let outcome = load.run(&mut progress)?;

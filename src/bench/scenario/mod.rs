@@ -63,6 +63,7 @@ fn creation(common: &Common, work: &Work, nodes: u64) -> Load {
         end: End::Count(nodes),
         timeout_ms: common.timeout,
         pid: pid(common),
+        also: common.also.clone(),
         work: Work {
             kind: Kind::Create,
             flags: 0,
