@@ -96,11 +96,10 @@ class Member:
                 ports = tuple(
                     self.ensemble.net.ports[self.sid, other.sid, k] for k in (QUORUM, ELECTION)
                 )
-            addresses = ["%s:%d:%d" % ((other.host,) + ports)]
-            if other is not self and self.ensemble.dead:
-                # Apache takes the first one that is a host, whatever listens there
-                at = 1 if self.implementation.apache else 0
-                addresses.insert(at, "%s:%d:%d" % ((self.ensemble.dead,) + ports))
+            hosts = [other.host]
+            if self.ensemble.addresses is not None:
+                hosts = self.ensemble.addresses(self, other)
+            addresses = ["%s:%d:%d" % ((host,) + ports) for host in hosts]
             lines["server.%d" % other.sid] = "|".join(addresses) + ":" + other.role
         with open(self.config, "w") as f:
             f.writelines("%s=%s\n" % item for item in lines.items())
@@ -232,16 +231,16 @@ class Member:
 class Ensemble:
     """`members` maps an id to the name of an implementation, or to a pair of that and a role.
     Used as a context; everything ends with it. With `hosts` each one has an address of its own
-    for the others, as one port is the same at all of them; there are no relays then. `dead` is
-    another address by which each one knows the others, with nobody behind it."""
+    for the others, as one port is the same at all of them; there are no relays then. `addresses`
+    has the hosts by which its first argument knows the second one, when it is not only one."""
 
     def __init__(self, ctx, members, config=None, properties=(), relayed=True, hosts=False,
-                 dead=None):
+                 addresses=None):
         self.ctx, self.config, self.properties = ctx, dict(config or {}), list(properties)
         self.folder = tempfile.mkdtemp(prefix="zabra-ensemble-")
         self.ports = PortBlock()
         self.members = {}
-        self.net, self.hosts, self.dead = None, hosts, dead
+        self.net, self.hosts, self.addresses = None, hosts, addresses
         for sid, what in members.items():
             name, role = (what, FOLLOWER) if isinstance(what, str) else what
             self.members[sid] = Member(self, sid, Implementation(name), role)

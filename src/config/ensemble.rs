@@ -124,11 +124,12 @@ impl Ensemble {
             }
         }
         for id in self.groups.keys() {
-            // Differs: Java dies of a null pointer here.
+            // Java meets a null pointer here, which is no ConfigException.
             if !self.weights.contains_key(id) {
                 let cause =
                     format!("Server {id} is in a group but has neither a line nor a weight");
-                return Err(ConfigError::direct(cause));
+                let class = "java.lang.NullPointerException";
+                return Err(ConfigError::unexpected(class, cause));
             }
         }
         Ok(())

@@ -302,6 +302,18 @@ mod tests {
                 "server.1=h:1:2;3\nserver.9=i:1:2;3",
                 Code::NewConfigNoQuorum,
             ),
+            (
+                "",
+                "",
+                "server.1=h:1:2;3,server.2=i:1:2;3,group.1=1",
+                Code::BadArguments,
+            ),
+            (
+                "",
+                "",
+                "server.1=h:1:2;3,server.2=i:1:2;3,group.1=1:2:7",
+                Code::MarshallingError,
+            ),
         ] {
             let r = ask(joining, leaving, members);
             assert_eq!(code(r), expected, "{joining} {leaving} {members}");

@@ -10,13 +10,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
 use crate::base::ServerId;
 use crate::quorum::Input;
+use crate::zab::leader::{NOT_CAUGHT_UP, NOT_SETTLED};
 
 use super::quorum_net::Queued;
 
@@ -31,6 +32,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a handover may take before nobody waits for it.
 const HANDOVER_MAX: Duration = Duration::from_secs(60);
+
+/// A handover that was given up, so as not to hold writes any longer, begins again for this long.
+const HANDOVER_AGAIN: Duration = Duration::from_secs(20);
+
+/// Writes go on for this long in between.
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 500 });
 
 /// Who leads after a handover, or why nothing changed.
 pub(super) type Outcome = Result<ServerId, String>;
@@ -133,7 +140,27 @@ fn question(line: &str) -> Option<Option<ServerId>> {
     words.next().is_none().then_some(to)
 }
 
+/// One that was given up is begun again: each holds writes for a short time only, and on a busy
+/// machine that may not be enough the first time.
 fn hand_over(to: Option<ServerId>, inputs: &Sender<Queued>, waiting: &Waiting) -> Outcome {
+    let end = Instant::now() + HANDOVER_AGAIN;
+    let first = hand_over_once(to, inputs, waiting);
+    let again = |why: &String| why == NOT_SETTLED || why == NOT_CAUGHT_UP;
+    if !first.as_ref().is_err_and(again) {
+        return first;
+    }
+    while Instant::now() < end {
+        std::thread::sleep(PAUSE);
+        // The heir that was late may have to come back first.
+        let outcome = hand_over_once(to, inputs, waiting);
+        if outcome.is_ok() {
+            return outcome;
+        }
+    }
+    first
+}
+
+fn hand_over_once(to: Option<ServerId>, inputs: &Sender<Queued>, waiting: &Waiting) -> Outcome {
     let (ask, answer) = waiting.ask();
     let gone = "the server is ending";
     inputs
@@ -196,7 +223,14 @@ mod tests {
         let mode = std::fs::metadata(dir.join(SOCKET)).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o600);
         let member = std::thread::spawn(move || {
-            for outcome in [Ok(ServerId(2)), Err("no".to_owned())] {
+            let outcomes = [
+                Ok(ServerId(2)),
+                Err("no".to_owned()),
+                Err(NOT_SETTLED.to_owned()),
+                Err("it is not back yet".to_owned()),
+                Ok(ServerId(3)),
+            ];
+            for outcome in outcomes {
                 match asked.recv().map(|q: Queued| q.input) {
                     Ok(Input::HandOver(ask, _)) => waiting.done(ask, outcome),
                     other => panic!("{other:?}"),
@@ -205,6 +239,8 @@ mod tests {
         });
         assert_eq!(handover(&dir, Some(2)), Ok("server 2 leads".to_owned()));
         assert_eq!(handover(&dir, None), Err("error: no".to_owned()));
+        let again = handover(&dir, None);
+        assert_eq!(again, Ok("server 3 leads".to_owned()), "after two tries");
         member.join().unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
     }

@@ -14,8 +14,19 @@ use crate::proto::quorum::payload::encode_activate;
 use crate::proto::quorum::{Capabilities, PacketType, QuorumPacket};
 use crate::zab::link::LinkId;
 
-/// Writes are held no longer than this before a handover is given up, ms.
+/// Writes are held no longer than this for what is proposed already, before a handover is given up,
+/// ms.
 pub const HOLD_MS: i64 = 500;
+
+/// And no longer than this for the heir, ms: once it is told it may lead already, and then giving up
+/// costs more than waiting.
+pub const ANSWER_MS: i64 = 1000;
+
+/// Why a handover was given up whose writes took too long: nothing has changed.
+pub const NOT_SETTLED: &str = "what was proposed is not decided in time";
+
+/// Why a handover was given up whose heir did not answer.
+pub const NOT_CAUGHT_UP: &str = "the server that was to lead did not catch up in time";
 
 /// A handover under way.
 #[derive(Debug)]
@@ -45,6 +56,7 @@ impl Leader {
                 "no quorum of Zabra servers is up to date, and others would need an election",
             );
         }
+        self.now_ms = now;
         self.begin_handover(to, Some(link), now + HOLD_MS);
         Ok(to)
     }
@@ -154,6 +166,7 @@ impl Leader {
             return;
         };
         handover.asked = true;
+        handover.until_ms = self.now_ms + ANSWER_MS;
         let to = handover.to;
         match handover.link {
             Some(link) => {
@@ -208,7 +221,10 @@ impl Leader {
         let Some(late) = self.handover.take_if(|h| now >= h.until_ms) else {
             return;
         };
-        let why = "the server that was to lead did not catch up in time";
+        let why = match late.asked {
+            true => NOT_CAUGHT_UP,
+            false => NOT_SETTLED,
+        };
         match late.link {
             None => self.step_down("the epoch has no zxid left, and its last writes take too long"),
             Some(link) => {

@@ -92,8 +92,10 @@ fn a_handover_is_given_up_when_the_heir_is_late_or_gone() {
     let mut t = all_ours();
     assert!(t.leader.hand_over(0, Some(ServerId(3))).is_ok());
     t.did();
-    assert_eq!(t.leader.next_deadline(), HOLD_MS);
     t.leader.tick(HOLD_MS);
+    let did = t.did();
+    assert!(!did.iter().any(|d| d.starts_with("Resume")), "{did:?}");
+    t.leader.tick(ANSWER_MS);
     let did = t.did();
     assert!(did.iter().any(|d| d.starts_with("Resume")), "{did:?}");
     assert!(did.iter().any(|d| d == "3 close"), "it may lead by now");
@@ -101,10 +103,26 @@ fn a_handover_is_given_up_when_the_heir_is_late_or_gone() {
     // Too late.
     t.hear(3, QuorumPacket::new(P::HandoverReady, z(1, 1)));
     assert!(t.did().is_empty());
-    assert!(t.leader.hand_over(HOLD_MS, Some(ServerId(2))).is_ok());
+    assert!(t.leader.hand_over(ANSWER_MS, Some(ServerId(2))).is_ok());
     t.did();
     t.leader.gone(LinkId(2));
     assert!(t.did().iter().any(|d| d.starts_with("Resume")));
+}
+
+#[test]
+fn a_handover_is_given_up_when_what_is_proposed_takes_too_long() {
+    let mut t = all_ours();
+    t.leader.propose(0, z(2, 1), Arc::from([]));
+    t.did();
+    assert!(t.leader.hand_over(0, Some(ServerId(3))).is_ok());
+    assert_eq!(t.did(), ["Hold"], "the heir is not told yet");
+    assert_eq!(t.leader.next_deadline(), HOLD_MS);
+    t.leader.tick(HOLD_MS);
+    let did = t.did();
+    assert!(
+        did.iter().any(|d| d.contains(NOT_SETTLED)) && !did.iter().any(|d| d == "3 close"),
+        "{did:?}"
+    );
 }
 
 #[test]

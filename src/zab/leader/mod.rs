@@ -37,7 +37,7 @@ use confirm::Confirmation;
 use handover::Handover;
 
 pub use handler::{Handler, LearnerKind};
-pub use handover::HOLD_MS;
+pub use handover::{ANSWER_MS, HOLD_MS, NOT_CAUGHT_UP, NOT_SETTLED};
 use proposals::Proposals;
 pub(super) use sync::is_whole;
 use syncs::WaitingSync;
