@@ -122,12 +122,17 @@ class BadPeers:
         self.ctx, self.rng = ctx, random.Random(20261125)
         server = ctx.options.server
         members = {1: server, 2: server, 3: server}
-        self.ensemble = Ensemble(ctx, members, relayed=False)
+        # one port at all of them for observers, so each has an address of its own
+        self.ensemble = Ensemble(ctx, members, relayed=False, hosts=True)
+        self.master_port = self.ensemble.ports.take()
+        self.ensemble.config["observerMasterPort"] = str(self.master_port)
+        for member in self.ensemble:
+            member.configure()
 
     def cases(self):
         for what in (
             self.garbage, self.lengths, self.hellos, self.votes, self.followers, self.requests,
-            self.silence, self.snapshots, self.members_names, self.impostor_leaders, self.everything,
+            self.observers, self.silence, self.snapshots, self.members_names, self.impostor_leaders, self.everything,
         ):
             yield what.__name__.replace("_", " "), lambda what=what: self.under_load(what)
 
@@ -164,12 +169,15 @@ class BadPeers:
 
     def at(self, kind, member=None):
         member = member or self.ensemble.leader()
-        return Peer(member.host, member.quorum if kind == "quorum" else member.election)
+        ports = {"quorum": member.quorum, "election": member.election, "master": self.master_port}
+        return Peer(member.host, ports[kind])
 
     def ports(self):
-        """Every port where something listens: election everywhere, quorum at the leader."""
+        """Every port where something listens: election everywhere, quorum at the leader, that for
+        observers at followers."""
         leader = self.ensemble.leader()
-        return [("election", m) for m in self.ensemble] + [("quorum", leader)]
+        masters = [("master", m) for m in self.ensemble.followers()]
+        return [("election", m) for m in self.ensemble] + [("quorum", leader)] + masters
 
     def epoch(self):
         return self.ensemble.leader().zxid >> 32
@@ -179,9 +187,9 @@ class BadPeers:
             assert peer.closed(), "the connection stands after %s" % what
             peer.close()
 
-    def joined(self, sid, kind=FOLLOWER_INFO):
+    def joined(self, sid, kind=FOLLOWER_INFO, port="quorum", member=None):
         """A learner as far as UPTODATE, by DIFF: it says that it has everything."""
-        peer = self.at("quorum").send(info(sid, kind, self.epoch()))
+        peer = self.at(port, member).send(info(sid, kind, self.epoch()))
         seen, number, _ = peer.packet()
         assert seen == LEADER_INFO, "no LEADERINFO but %d" % seen
         epoch = number >> 32
@@ -206,6 +214,8 @@ class BadPeers:
             whole = hello(STRANGER) + notification(LOOKING, 1, 1, 1, 1)
             if kind == "quorum":
                 whole = info(STRANGER)
+            if kind == "master":
+                whole = info(STRANGER, OBSERVER_INFO)
             peers += [self.at(kind, member).send(whole[:n]) for n in range(1, len(whole), 5)]
             # the half ones wait; that they go with us is all that can be asked
             for peer in peers:
@@ -221,13 +231,13 @@ class BadPeers:
                     if n > 1 << 19 or n < 0:
                         peers.append(self.at(kind, member).send(hello(STRANGER) + struct.pack(">i", n) + b"x"))
                 else:
+                    auth, ids = struct.pack(">i", n), struct.pack(">ii", 1, n)
+                    some = [packet(PING, 0, b"", auth)]
                     if n < 0 or n > 4 * MIB:
-                        peers.append(self.at(kind).send(struct.pack(">iqi", FOLLOWER_INFO, 0, n) + b"x" * 64))
-                    auth = struct.pack(">i", n)
-                    peers.append(self.at(kind).send(packet(PING, 0, b"", auth) + b"x" * 64))
+                        some.append(struct.pack(">iqi", FOLLOWER_INFO, 0, n))
                     if n < 0:
-                        ids = struct.pack(">ii", 1, n)
-                        peers.append(self.at(kind).send(packet(PING, 0, b"", ids) + b"x" * 64))
+                        some.append(packet(PING, 0, b"", ids))
+                    peers += [self.at(kind, member).send(one + b"x" * 64) for one in some]
             self.ends(peers, "a length that cannot be")
 
     def hellos(self):
@@ -308,6 +318,43 @@ class BadPeers:
                 peer.send(wrong)
                 assert peer.closed(), "%r, and stays" % wrong
 
+    def observers(self):
+        """Observers of a follower who are none."""
+        for master in self.ensemble.followers():
+            epoch, peers = self.epoch(), []
+            for first in (
+                info(STRANGER), packet(PING, 0), packet(ACK, zxid(epoch, 1)), packet(99, 0),
+                info(STRANGER, OBSERVER_INFO, version=1), info(STRANGER, OBSERVER_INFO, config=1 << 40),
+            ):
+                peers.append(self.at("master", master).send(first))
+            self.ends(peers, "a wrong first packet")
+            for wrong in (
+                packet(ACK, zxid(epoch, 5)), packet(REQUEST, -1, None), packet(REQUEST, -1, b"short"),
+                packet(REVALIDATE, -1, b"short"), packet(PING, 0, b"short"), request(1, 4), request(1, 99),
+            ):
+                with contextlib.closing(self._observer(master)) as peer:
+                    peer.send(wrong)
+                    assert peer.closed(), "%r, and stays" % wrong
+            for op in (1, 2, 5, 7, 14, 15, 16, 19, 20, 21, 9, -10, -11):
+                with contextlib.closing(self._observer(master)) as peer:
+                    for body in (b"", b"\0", junk(self.rng, 30), b"\xff" * 64):
+                        peer.send(request(0x7700000000000001, op, body))
+                    peer.send(packet(REVALIDATE, -1, struct.pack(">qi", 1, -1)) * 20)
+            self._greedy_observers(master)
+
+    def _observer(self, master):
+        return self.joined(STRANGER, OBSERVER_INFO, "master", master)
+
+    def _greedy_observers(self, master):
+        """They want everything, and do not read it."""
+        peers = []
+        for n in range(40):
+            peer = self.at("master", master).send(info(STRANGER + n, OBSERVER_INFO))
+            peers.append(peer.send(packet(ACK_EPOCH, -1, struct.pack(">i", -1))))
+        for peer in peers:
+            assert peer.packet()[0] == LEADER_INFO
+            peer.close()
+
     def silence(self):
         """More connections than anybody needs, that say nothing or stop in the middle."""
         peers = []
@@ -316,7 +363,7 @@ class BadPeers:
                 with contextlib.suppress(OSError):
                     peer = self.at(kind, member)
                     if n % 3 == 1:
-                        peer.send(info(STRANGER)[:10] if kind == "quorum" else hello(STRANGER)[:10])
+                        peer.send(hello(STRANGER)[:10] if kind == "election" else info(STRANGER)[:10])
                     peers.append(peer)
         counts = [descriptors(m) for m in self.ensemble]
         for peer in peers:
@@ -373,7 +420,10 @@ class BadPeers:
 
     def everything(self):
         """All at once, in any order."""
-        parts = [self.garbage, self.lengths, self.hellos, self.votes, self.followers, self.requests]
+        parts = [
+            self.garbage, self.lengths, self.hellos, self.votes, self.followers, self.requests,
+            self.observers,
+        ]
         failed = []
 
         def one(part):
