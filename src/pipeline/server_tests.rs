@@ -94,7 +94,7 @@ fn the_configured_limit_is_the_limit() {
 
 /// Found by `compat-tests/model.rs`.
 #[test]
-fn a_snapshot_holds_no_session_that_is_not_in_the_tree_yet() {
+fn zookeeper_2926_a_snapshot_holds_no_session_that_is_not_in_the_tree_yet() {
     let (mut server, mut out) = (server(), Effects::default());
     open(&mut server, &mut out);
     server.start_snapshot(&mut out);
@@ -194,4 +194,38 @@ fn sessions_expire_also_when_inputs_never_cease() {
     assert!(server.sessions.is_empty());
     inbox.pop(Zxid(9));
     assert!(matches!(inbox.pop(Zxid(9)), Some(Item::Close(Zxid(2)))));
+}
+
+/// The list of a closing session's nodes is cut where a reader would refuse it; they all go.
+#[test]
+fn zookeeper_4306_a_session_with_too_many_ephemerals_ends_in_a_record_that_can_be_read() {
+    use crate::jute::Jute;
+    use crate::proto::txn::{Entry, Txn};
+    let (mut server, mut out) = (server(), Effects::default());
+    open(&mut server, &mut out);
+    let session = server.sessions.all()[0].0;
+    let long = "x".repeat(4_000);
+    for n in 0..300 {
+        let mut body = Vec::new();
+        body.string(Some(&format!("/{n}-{long}")));
+        body.buffer(None);
+        Some(crate::base::Acl::open()).encode(&mut body);
+        body.int(1);
+        let create = internal(session, OpCode::Create, body.into(), at(1000));
+        server.step(at(1000), Input::Request(create), &mut out);
+    }
+    server.step(at(1000), Input::Durable(Zxid(301)), &mut out);
+    assert_eq!(server.tree.ephemerals_of(session).len(), 300);
+    out.log.clear();
+    let close = internal(session, OpCode::CloseSession, Box::default(), at(1000));
+    server.step(at(1000), Input::Request(close), &mut out);
+    let Some(LogOp::Append(zxid, bytes)) = out.log.first() else {
+        panic!("nothing is logged")
+    };
+    assert!(bytes.len() < crate::base::limits::MAX_BUFFER_DEFAULT);
+    let entry = Entry::from_bytes(bytes).expect("a record");
+    assert!(matches!(entry.txn, Txn::CloseSession(Some(_))));
+    server.step(at(1001), Input::Durable(*zxid), &mut out);
+    assert!(server.tree.ephemerals_of(session).is_empty());
+    assert_eq!(server.sessions.all(), []);
 }

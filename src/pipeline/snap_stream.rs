@@ -161,3 +161,55 @@ impl SnapStreamReader {
         Some((building.loader.finish(zxid).ok()?, building.sessions))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::OpCode;
+    use crate::proto::txn::{CreateTxn, Entry, Txn, TxnHeader, some};
+    use crate::tree::apply::apply;
+
+    fn create(tree: &DataTree, zxid: i64) {
+        let name = format!("/n{zxid}");
+        let entry = Entry {
+            header: TxnHeader {
+                zxid,
+                op: OpCode::Create as i32,
+                ..TxnHeader::default()
+            },
+            txn: Txn::Create(CreateTxn {
+                path: some(&name),
+                data: Some(&[7; 100]),
+                acl: Some(Acl::open()),
+                ephemeral: false,
+                parent_cversion: -1,
+            }),
+            digest: None,
+        };
+        apply(tree, &entry, false, &mut vec![]);
+    }
+
+    /// A learner that takes nothing more of its snapshot holds up no write, and gets a whole one all
+    /// the same once it goes on.
+    #[test]
+    fn zookeeper_3531_a_stream_that_stands_still_holds_up_nobody() {
+        let tree = Arc::new(DataTree::fresh(TreeOptions::default()));
+        (1..=5_000).for_each(|zxid| create(&tree, zxid));
+        let job = SnapshotJob::new(tree.clone(), &BTreeMap::from([(5, 4000)]));
+        let mut writer = SnapStreamWriter::new(tree.clone(), job);
+        let mut bytes = Vec::new();
+        assert!(writer.next_chunk(&mut bytes), "there is more");
+        // On this very thread: with a lock held it would never come back.
+        (5_001..=6_000).for_each(|zxid| create(&tree, zxid));
+        assert_eq!(tree.applied(), Zxid(6_000));
+        while writer.next_chunk(&mut bytes) {}
+        let mut reader = SnapStreamReader::new(TreeOptions::default(), 1 << 20);
+        let done = reader.push(&bytes).expect("a stream");
+        assert!(matches!(done, SnapProgress::Done(n) if n == bytes.len()));
+        let (got, sessions) = reader.finish(writer.zxid()).expect("a tree");
+        assert_eq!(sessions, BTreeMap::from([(5, 4000)]));
+        // What came meanwhile follows as transactions.
+        (5_001..=6_000).for_each(|zxid| create(&got, zxid));
+        assert_eq!(got.digest(), tree.digest());
+    }
+}

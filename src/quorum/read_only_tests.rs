@@ -138,6 +138,18 @@ fn a_leader_ends_it_before_its_role_begins() {
 }
 
 #[test]
+fn zookeeper_3526_what_it_serves_leaves_no_trace_in_the_history() {
+    let mut peer = started(Some(2000));
+    let (recent, sessions) = (peer.data().recent.last(), peer.data().sessions.clone());
+    let serving = look(&mut peer, 2000).expect("it is time");
+    let inbox = connect(&mut peer, serving.instance, 2001);
+    assert!(matches!(inbox.pop(Zxid(0)), Some(Item::Connected(..))));
+    assert_eq!(peer.data().recent.last(), recent);
+    assert_eq!(peer.data().sessions, sessions);
+    assert_eq!(peer.data().tree.applied(), Zxid::ZERO);
+}
+
+#[test]
 fn its_local_sessions_expire() {
     let mut peer = started(Some(2000));
     let serving = look(&mut peer, 2000).expect("it is time");

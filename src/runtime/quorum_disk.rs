@@ -350,3 +350,7 @@ pub(super) fn received(
         ),
     }
 }
+
+#[cfg(test)]
+#[path = "quorum_disk_tests.rs"]
+mod tests;

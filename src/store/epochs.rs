@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_current_epoch_needs_its_half_done_update() {
+    fn zookeeper_2307_4269_an_old_current_epoch_needs_its_half_done_update() {
         let dir = MemDir::default();
         let last = Zxid(0x3_0000_0007);
         write(&dir, ACCEPTED, Epoch(3)).unwrap();

@@ -203,7 +203,7 @@ fn the_first_packet_must_be_an_introduction() {
 }
 
 #[test]
-fn a_learner_gets_what_it_lacks_and_newleader_behind_it() {
+fn zookeeper_3104_a_learner_gets_what_it_lacks_and_newleader_behind_it() {
     let mut t = Talk::active(3, 3);
     let did = t.join(3, 3, P::FollowerInfo, z(1, 2));
     assert_eq!(
@@ -220,7 +220,7 @@ fn a_learner_gets_what_it_lacks_and_newleader_behind_it() {
 }
 
 #[test]
-fn what_is_too_old_is_read_from_the_log_or_sent_whole() {
+fn zookeeper_2418_what_is_too_old_is_read_from_the_log_or_sent_whole() {
     for (found, first) in [
         (Some(vec![2, 3]), "2 DIFF 1:4"),
         (Some(vec![3]), "2 SNAP 1:4"),
@@ -232,7 +232,7 @@ fn what_is_too_old_is_read_from_the_log_or_sent_whole() {
         t.promise(2, 1, z(1, 1));
         t.leader.epoch_entered(0);
         assert_eq!(t.did().last().unwrap(), "2 read 1..3");
-        // ZOOKEEPER-2418: a hole in the log is found, and is no history.
+        // A hole in the log is found, and is no history.
         let found = found.map(|f| f.into_iter().map(|n| (z(1, n), bytes(0))).collect());
         t.leader.log_read(LinkId(2), found);
         assert_eq!(t.did()[0], first);

@@ -131,7 +131,7 @@ fn a_promise_is_kept_and_not_given_twice() {
 
 /// History, then epoch, then the acknowledgement, each durable before the next.
 #[test]
-fn zookeeper_4643_4646_4785_3911_the_order_of_taking_over() {
+fn zookeeper_4643_4646_4785_3911_3023_the_order_of_taking_over() {
     let mut t = Talk::promised(Follower, 1);
     t.hear(P::Diff, z(1, 3));
     for n in [2, 3] {
@@ -323,15 +323,11 @@ fn a_silent_leader_is_left() {
 }
 
 #[test]
-fn what_is_logged_and_not_decided_stays_ours() {
+fn zookeeper_2845_what_is_logged_and_not_decided_stays_ours() {
     let mut t = Talk::serving(Follower, 1);
     t.hear(P::Proposal, z(2, 1));
     let kept: Vec<_> = t.0.logged_and_pending().into_iter().map(|l| l.0).collect();
-    assert_eq!(
-        kept,
-        [z(2, 1)],
-        "ZOOKEEPER-2845: the next election goes by it"
-    );
+    assert_eq!(kept, [z(2, 1)], "the next election goes by it");
 }
 
 fn handover(last: Zxid) -> QuorumPacket {
