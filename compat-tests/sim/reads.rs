@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use zabra::base::{Perms, Zxid};
+use zabra::jute::Input;
 use zabra::proto::Code;
 use zabra::tree::query::{Access, ReadKind, ReadResult, WatchLists};
 use zabra::tree::{AclList, DataTree, Inbox, Item};
@@ -176,14 +177,16 @@ impl World {
         path: &str,
         watch: Option<&Arc<Inbox>>,
     ) -> Fail {
-        let (found, at) = tree.get_children(path, &Everybody, watch);
+        let mut names = Vec::new();
+        let (found, at) = tree.get_children(path, &Everybody, watch, &mut names);
         self.answered(id, at, |c, w| {
-            let stat = found.as_ref().ok().map(|(_, s)| (None, s));
+            let stat = found.as_ref().ok().map(|s| (None, s));
             w.model.check_node(path, at, stat)?;
-            if let Ok((names, _)) = &found {
-                check_children(w, path, at, names.iter().map(|n| n.text()))?;
+            if found.is_ok() {
+                let children = full_paths(path, &names);
+                check_children(w, path, at, children.iter().map(String::as_str))?;
                 if path == "/q" {
-                    c.queue = names.iter().map(|n| n.text().to_owned()).collect();
+                    c.queue = children;
                     c.queue.sort();
                 }
             }
@@ -209,7 +212,8 @@ impl World {
                         w.model.check_node(path, at, Some((data, s)))?;
                     }
                     Ok(ReadResult::Children(c)) => {
-                        check_children(w, path, at, c.iter().map(|n| n.text()))?;
+                        let children = full_paths(path, c);
+                        check_children(w, path, at, children.iter().map(String::as_str))?;
                     }
                     Err(Code::NoNode) => w.model.check_node(path, at, None)?,
                     Err(code) => return Err(format!("{path}: {code:?}")),
@@ -250,6 +254,18 @@ impl World {
         self.answered(id, at, |_, _| Ok(()))
             .map_err(|e| format!("client {id}: {e}"))
     }
+}
+
+/// The paths of the children in an answer.
+fn full_paths(parent: &str, names: &[u8]) -> Vec<String> {
+    let parent = parent.trim_end_matches('/');
+    let mut input = Input::trusted(names);
+    let count = input.int().unwrap_or(-1);
+    let path = |_| {
+        let name = input.string().ok().flatten().unwrap_or_default();
+        format!("{parent}/{name}")
+    };
+    (0..count).map(path).collect()
 }
 
 fn check_children<'n>(

@@ -81,6 +81,20 @@ impl Thin {
         self.block == other.block
     }
 
+    /// Asks the processor to fetch the beginning of the bytes: for walks over many strings that lie
+    /// anywhere, which would wait for memory at each of them. A hint; it has no other effect.
+    pub fn prefetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch reads nothing the program can see and never faults.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let block = self.block.as_ptr().cast::<i8>();
+            _mm_prefetch::<_MM_HINT_T0>(block);
+            // A short string may reach into the next line.
+            _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(40));
+        }
+    }
+
     fn layout(len: usize) -> Layout {
         Layout::from_size_align(HEADER + len, align_of::<Header>()).expect("a layout below 4 GiB")
     }

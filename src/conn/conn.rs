@@ -41,8 +41,12 @@ thread_local! {
     });
 }
 
-/// Largest scratch for replies that is kept between turns.
-const OUT_KEPT: usize = 1024 * 1024;
+/// Largest scratch for replies that is kept between turns: it costs once for each thread.
+const OUT_KEPT: usize = 4 * 1024 * 1024;
+
+/// More bytes than this that the socket does not take are not copied: the connection takes the
+/// scratch with them.
+const COPIED_MAX: usize = 64 * 1024;
 
 /// A connection as a task: socket, bytes not yet processed, bytes not yet sent.
 pub struct Conn {
@@ -161,7 +165,7 @@ impl Conn {
             if self.protocol.is_over() {
                 return Poll::Ready(());
             }
-            if self.flush(cx, &scratch.out).is_err() || self.protocol.inbox.is_closed() {
+            if self.flush(cx, &mut scratch.out).is_err() || self.protocol.inbox.is_closed() {
                 return Poll::Ready(());
             }
             if self.is_over() {
@@ -241,11 +245,17 @@ impl Conn {
         out.len() > CONN_UNSENT_BYTES_MAX
     }
 
-    /// Writes what there is to write; what the socket does not take waits.
-    fn flush(&mut self, cx: &mut Context<'_>, out: &[u8]) -> io::Result<()> {
+    /// Writes what there is to write; what the socket does not take waits. What is in `out`
+    /// afterwards means nothing.
+    fn flush(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> io::Result<()> {
         if self.unsent.is_empty() {
             let taken = write_all(&mut self.stream, cx, out)?;
-            if taken < out.len() {
+            let left = out.len() - taken;
+            // A connection that waits must not hold much more than what waits.
+            if left > COPIED_MAX && left > out.capacity() / 2 {
+                self.unsent = std::mem::replace(out, Vec::with_capacity(READ_BYTES));
+                self.sent_upto = taken;
+            } else if left > 0 {
                 self.unsent
                     .extend_from_slice(out.get(taken..).unwrap_or_default());
             }
@@ -254,7 +264,11 @@ impl Conn {
             let rest = self.unsent.get(self.sent_upto..).unwrap_or_default();
             self.sent_upto += write_all(&mut self.stream, cx, rest)?;
             if self.sent_upto == self.unsent.len() {
-                self.unsent = Vec::new();
+                let sent = std::mem::take(&mut self.unsent);
+                // Its pages are there: the next long answer finds them.
+                if sent.capacity() > out.capacity() {
+                    *out = sent;
+                }
                 self.sent_upto = 0;
             } else if self.sent_upto > CONN_UNSENT_BYTES_MAX {
                 self.unsent.drain(..self.sent_upto);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::base::{Acl, Id, Perms, SessionId, Stat, Thin, Zxid, path};
+use crate::base::{Acl, Id, Perms, SessionId, Stat, Thin, Zxid};
 use crate::jute::{Input, Jute, Output, Str};
-use crate::pipeline::{frame, read_reply};
+use crate::pipeline::{FRAME_HEAD, finish_frame, frame, read_reply};
 use crate::proto::request::{
     CheckVersionRequest, ClientInfo, CreateRequest, CreateTtlRequest, DeleteRequest, MultiHeader,
     PathRequest, ReadRequest, SetDataRequest,
@@ -118,13 +118,29 @@ impl Reader<'_> {
             _ => return self.fail(Code::MarshallingError, out, merge),
         };
         let watch = r.as_ref().is_ok_and(|r| r.watch).then_some(self.inbox);
-        let found = self.edge.tree.get_children(p, self, watch);
-        self.reply(found, out, merge, |out, (children, stat)| {
-            write_names(out, &children);
-            if op == OpCode::GetChildren2 {
-                stat.encode(out);
+        // The names may be megabytes: they are written once, to where they belong.
+        let start = out.len();
+        out.raw(&[0; FRAME_HEAD]);
+        let (found, zxid) = self.edge.tree.get_children(p, self, watch, out);
+        let stat = match found {
+            Ok(stat) => stat,
+            Err(code) => {
+                out.truncate(start);
+                return self.reply((Err::<(), _>(code), zxid), out, merge, |_, ()| {});
             }
-        });
+        };
+        if op == OpCode::GetChildren2 {
+            stat.encode(out);
+        }
+        finish_frame(out, start, self.xid, zxid, 0);
+        // What must come first was not known before the answer was.
+        let answer = out.len() - start;
+        merge(zxid, out);
+        if let Some(all) = out.get_mut(start..)
+            && all.len() > answer
+        {
+            all.rotate_left(answer);
+        }
     }
 
     fn get_acl(&self, input: &mut Input<'_>, out: &mut Vec<u8>, merge: Merge<'_>) {
@@ -287,7 +303,7 @@ fn write_result(out: &mut Vec<u8>, kind: ReadKind, result: Result<ReadResult, Co
             .encode(out);
             match found {
                 ReadResult::Data(data, stat) => write_data(out, data, &stat),
-                ReadResult::Children(children) => write_names(out, &children),
+                ReadResult::Children(names) => out.raw(&names),
             }
         }
     }
@@ -296,11 +312,4 @@ fn write_result(out: &mut Vec<u8>, kind: ReadKind, result: Result<ReadResult, Co
 fn write_data(out: &mut Vec<u8>, data: Option<Thin>, stat: &Stat) {
     out.buffer(data.as_deref());
     stat.encode(out);
-}
-
-fn write_names(out: &mut Vec<u8>, children: &[Thin]) {
-    out.count(children.len());
-    children
-        .iter()
-        .for_each(|p| out.string(Some(path::name(p.text()))));
 }

@@ -72,14 +72,26 @@ impl Change {
 struct Undo {
     active: bool,
     digest: u64,
-    changes: Vec<(Thin, Option<Change>)>,
+    /// Changes entered; of those of one path only what was before the first is kept.
+    entered: u64,
+    before: Vec<(Thin, Option<Change>)>,
+}
+
+/// What one transaction changes.
+#[derive(Debug)]
+struct Proposed {
+    zxid: Zxid,
+    /// Changes entered, of one path perhaps many.
+    entered: u64,
+    /// Each path once.
+    paths: SmallVec<[Thin; 3]>,
 }
 
 /// The tree as it will be, laid over the tree as it is.
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
     by_path: Map<Thin, Change>,
-    by_zxid: VecDeque<(Zxid, SmallVec<[Thin; 3]>)>,
+    by_zxid: VecDeque<Proposed>,
     /// Digest of the tree once everything proposed is applied.
     digest: u64,
     keep_digest: bool,
@@ -134,19 +146,42 @@ impl Outstanding {
             false => 0,
         };
         self.digest = self.digest.wrapping_sub(before).wrapping_add(change.digest);
-        let key = match self.by_path.get_key_value(stored.as_bytes()) {
-            Some((key, _)) => key.clone(),
-            None => Thin::new(stored.as_bytes()),
-        };
-        match self.by_zxid.back_mut().filter(|(z, _)| *z == zxid) {
-            Some((_, paths)) => paths.push(key.clone()),
-            None => self
-                .by_zxid
-                .push_back((zxid, SmallVec::from_iter([key.clone()]))),
+        self.undo.entered += u64::from(self.undo.active);
+        match self.by_path.get_key_value_mut(stored.as_bytes()) {
+            // A multi of creates changes their parent again and again.
+            Some((_, slot)) if slot.zxid == zxid => {
+                *slot = change;
+                if let Some(last) = self.by_zxid.back_mut() {
+                    last.entered += 1;
+                }
+            }
+            Some((key, slot)) => {
+                let (key, old) = (key.clone(), std::mem::replace(slot, change));
+                self.note(zxid, key, Some(old));
+            }
+            None => {
+                let key = Thin::new(stored.as_bytes());
+                self.by_path.insert(key.clone(), change);
+                self.note(zxid, key, None);
+            }
         }
-        let old = self.by_path.insert(key.clone(), change);
+    }
+
+    /// The first change of a path by this transaction.
+    fn note(&mut self, zxid: Zxid, key: Thin, old: Option<Change>) {
         if self.undo.active {
-            self.undo.changes.push((key, old));
+            self.undo.before.push((key.clone(), old));
+        }
+        match self.by_zxid.back_mut().filter(|p| p.zxid == zxid) {
+            Some(last) => {
+                last.entered += 1;
+                last.paths.push(key);
+            }
+            None => self.by_zxid.push_back(Proposed {
+                zxid,
+                entered: 1,
+                paths: SmallVec::from_iter([key]),
+            }),
         }
     }
 
@@ -160,13 +195,13 @@ impl Outstanding {
     pub(super) fn keep(&mut self) {
         self.undo.active = false;
         self.count_queued();
-        self.undo.changes.clear();
+        self.undo.before.clear();
     }
 
     /// What is taken back counts too, as in Apache.
-    fn count_queued(&self) {
-        let changes = self.undo.changes.len();
-        METRICS.outstanding_changes_queued.add(changes as u64);
+    fn count_queued(&mut self) {
+        let entered = std::mem::take(&mut self.undo.entered);
+        METRICS.outstanding_changes_queued.add(entered);
     }
 
     /// Takes back what was entered since [`Outstanding::begin`] under `zxid`, if anything was.
@@ -175,13 +210,13 @@ impl Outstanding {
             return;
         }
         self.count_queued();
-        for (key, old) in self.undo.changes.drain(..).rev() {
+        for (key, old) in self.undo.before.drain(..).rev() {
             match old {
                 Some(change) => self.by_path.insert(key, change),
                 None => self.by_path.remove(&key),
             };
         }
-        if self.by_zxid.back().is_some_and(|(z, _)| *z == zxid) {
+        if self.by_zxid.back().is_some_and(|p| p.zxid == zxid) {
             self.by_zxid.pop_back();
         }
         self.digest = self.undo.digest;
@@ -189,9 +224,9 @@ impl Outstanding {
 
     /// Everything up to `zxid` is in the tree now.
     pub(super) fn applied(&mut self, zxid: Zxid) {
-        while let Some((_, paths)) = self.by_zxid.pop_front_if(|(z, _)| *z <= zxid) {
-            METRICS.outstanding_changes_removed.add(paths.len() as u64);
-            for p in paths {
+        while let Some(proposed) = self.by_zxid.pop_front_if(|p| p.zxid <= zxid) {
+            METRICS.outstanding_changes_removed.add(proposed.entered);
+            for p in proposed.paths {
                 if self.by_path.get(&p).is_some_and(|c| c.zxid <= zxid) {
                     self.by_path.remove(&p);
                 }

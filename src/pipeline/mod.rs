@@ -29,6 +29,6 @@ pub use event::{
     SnapshotJob,
 };
 pub use reconfig::Membership;
-pub use reply::{frame, read_reply};
+pub use reply::{FRAME_HEAD, finish_frame, frame, read_reply};
 pub use server::{Server, ServerCounters};
 pub use snap_stream::{SnapStreamReader, SnapStreamWriter};

@@ -23,42 +23,55 @@ impl Prep {
         body: &mut Vec<u8>,
     ) -> Result<OpCode, Refused> {
         let parts = split(input)?;
-        let mut done: Vec<(OpCode, Vec<u8>)> = Vec::new();
+        body.count(parts.len());
         let mut failed = None;
-        for (op, record) in &parts {
-            let mut part = Vec::new();
-            match self.operation(*op, &mut record.clone(), ctx, &mut part, Place::Multi) {
-                Ok(op) => done.push((op, part)),
+        for (at, (op, record)) in parts.iter().enumerate() {
+            let start = body.len();
+            body.raw(&[0; PART_HEAD]);
+            match self.operation(*op, &mut record.clone(), ctx, body, Place::Multi) {
+                Ok(op) => finish_part(body, start, op),
                 // What Apache meets as an exception of another kind fails the request as a whole.
                 Err(Refused::Error(Code::MarshallingError)) | Err(Refused::Undecodable) => {
                     return Err(UNREADABLE);
                 }
                 Err(Refused::Error(code)) => {
-                    failed = Some(code);
+                    body.truncate(start);
+                    failed = Some((at, code));
                     break;
                 }
             }
         }
-        if let Some(code) = failed {
+        if let Some((at, code)) = failed {
             self.outstanding.roll_back(ctx.zxid);
-            done.push((OpCode::Error, error(code)));
-            let behind = Code::RuntimeInconsistency;
-            done.resize_with(parts.len(), || (OpCode::Error, error(behind)));
-        }
-        body.count(done.len());
-        for (op, part) in &done {
-            SubTxn {
-                op: *op as i32,
-                data: Some(part),
-            }
-            .encode(body);
+            error(code, body);
+            (at + 1..parts.len()).for_each(|_| error(Code::RuntimeInconsistency, body));
         }
         Ok(OpCode::Multi)
     }
 }
 
-fn error(code: Code) -> Vec<u8> {
-    ErrorTxn { err: code as i32 }.to_bytes()
+/// Type and length of a part, as [`SubTxn`] has them.
+const PART_HEAD: usize = 8;
+
+/// Makes a part of what stands from `start` on: room for the head, then the record.
+fn finish_part(body: &mut [u8], start: usize, op: OpCode) {
+    let Some(part) = body.get_mut(start..) else {
+        return;
+    };
+    let len = part.len().saturating_sub(PART_HEAD) as u32;
+    if let Some(head) = part.first_chunk_mut::<PART_HEAD>() {
+        head[..4].copy_from_slice(&(op as i32).to_be_bytes());
+        head[4..].copy_from_slice(&len.to_be_bytes());
+    }
+}
+
+fn error(code: Code, body: &mut Vec<u8>) {
+    let record = ErrorTxn { err: code as i32 }.to_bytes();
+    SubTxn {
+        op: OpCode::Error as i32,
+        data: Some(&record),
+    }
+    .encode(body);
 }
 
 /// Unlike other writes a multi that cannot be read takes a zxid.
@@ -119,4 +132,24 @@ fn skip(op: OpCode, input: &mut Input<'_>) -> Result<Record, DecodeError> {
         Some(_) if flags < 5 => Record::Fine,
         _ => Record::Bad,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_written_in_place_is_the_record_of_one() {
+        let mut body = vec![7];
+        body.raw(&[0; PART_HEAD]);
+        body.raw(b"record");
+        finish_part(&mut body, 1, OpCode::Delete);
+        let mut same = vec![7];
+        SubTxn {
+            op: OpCode::Delete as i32,
+            data: Some(b"record"),
+        }
+        .encode(&mut same);
+        assert_eq!(body, same);
+    }
 }

@@ -179,7 +179,7 @@ impl Prep {
             q.stat.pzxid = ctx.zxid.0;
         }
         q.children += 1;
-        write_create(kind, p, r.data, &acl, parent_cversion, body);
+        let acl = write_create(kind, p, r.data, acl, parent_cversion, body);
         self.outstanding.put(parent, q, ctx.zxid);
         let stat = StatPersisted::created(ctx.zxid, ctx.time, kind.owner);
         let node = Change::created(p, stat, acl.into(), r.data);
@@ -329,15 +329,16 @@ fn op_of_flags(op: OpCode, owner: OwnerKind) -> OpCode {
     }
 }
 
+/// Writes the transaction and gives the list back.
 fn write_create(
     kind: CreateKind,
     p: &str,
     data: Option<&[u8]>,
-    acl: &[Acl],
+    acl: Vec<Acl>,
     parent_cversion: i32,
     body: &mut Vec<u8>,
-) {
-    let (path, acl) = (some(p), Some(acl.to_vec()));
+) -> Vec<Acl> {
+    let (path, acl) = (some(p), Some(acl));
     let txn = match kind.owner {
         OwnerKind::Container => Txn::CreateContainer(CreateContainerTxn {
             path,
@@ -364,4 +365,11 @@ fn write_create(
         }
     };
     txn.encode(body);
+    match txn {
+        Txn::CreateContainer(CreateContainerTxn { acl, .. })
+        | Txn::CreateTtl(CreateTtlTxn { acl, .. })
+        | Txn::Create(CreateTxn { acl, .. }) => acl,
+        _ => None,
+    }
+    .unwrap_or_default()
 }

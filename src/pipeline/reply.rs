@@ -2,7 +2,7 @@
 
 use crate::base::Zxid;
 use crate::jute::{Jute, Output};
-use crate::proto::request::{MultiHeader, reply_header};
+use crate::proto::request::{MultiHeader, reply_header_bytes};
 use crate::proto::txn::Txn;
 use crate::proto::{Code, OpCode};
 use crate::tree::{Outcome, SubOutcome};
@@ -10,12 +10,23 @@ use crate::tree::{Outcome, SubOutcome};
 /// Appends a frame: its length, a reply header, and what `body` writes.
 pub fn frame(out: &mut Vec<u8>, xid: i32, zxid: Zxid, err: i32, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
-    out.int(0);
-    reply_header(out, xid, zxid.0, err);
+    out.raw(&[0; FRAME_HEAD]);
     body(out);
-    let len = (out.len() - start - 4) as u32;
-    if let Some(head) = out.get_mut(start..start + 4) {
-        head.copy_from_slice(&len.to_be_bytes());
+    finish_frame(out, start, xid, zxid, err);
+}
+
+/// Length prefix and reply header, bytes.
+pub const FRAME_HEAD: usize = 20;
+
+/// Makes a frame of what stands from `start` on: room for the head, then the body.
+pub fn finish_frame(out: &mut [u8], start: usize, xid: i32, zxid: Zxid, err: i32) {
+    let Some(frame) = out.get_mut(start..) else {
+        return;
+    };
+    let len = frame.len().saturating_sub(size_of::<i32>()) as u32;
+    if let Some(head) = frame.first_chunk_mut::<FRAME_HEAD>() {
+        head[..4].copy_from_slice(&len.to_be_bytes());
+        head[4..].copy_from_slice(&reply_header_bytes(xid, zxid.0, err));
     }
 }
 

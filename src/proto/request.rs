@@ -255,6 +255,15 @@ pub fn reply_header(out: &mut impl Output, xid: i32, zxid: i64, err: i32) {
     ReplyHeader { xid, zxid, err }.encode(out);
 }
 
+/// A reply header as bytes, for a place left for it.
+pub fn reply_header_bytes(xid: i32, zxid: i64, err: i32) -> [u8; 16] {
+    let mut out = [0; 16];
+    let (xid, zxid, err) = (xid.to_be_bytes(), zxid.to_be_bytes(), err.to_be_bytes());
+    let all = xid.into_iter().chain(zxid).chain(err);
+    out.iter_mut().zip(all).for_each(|(to, byte)| *to = byte);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -65,7 +65,11 @@ pub fn apply(
         .as_ref()
         .filter(|_| trusted)
         .map(|d| d.digest as u64);
-    let locked = Locked::new(tree, lock_set(tree, entry), known.is_none());
+    let parts: Vec<Option<Txn<'_>>> = match &entry.txn {
+        Txn::Multi(m) => m.txns.iter().flatten().map(sub_txn).collect(),
+        _ => vec![],
+    };
+    let locked = Locked::new(tree, lock_set(tree, entry, &parts), known.is_none());
     let mut applier = Applier {
         locked,
         recursive: tree.recursive.read(),
@@ -74,7 +78,7 @@ pub fn apply(
         time: entry.header.time,
         wakes,
     };
-    let outcome = applier.entry(entry);
+    let outcome = applier.entry(entry, &parts);
     // A replayed or repeated older transaction never moves the zxid back.
     let upto = entry.zxid().max(tree.applied());
     applier.locked.publish(upto, known);
@@ -82,7 +86,7 @@ pub fn apply(
 }
 
 /// Every shard the transaction may touch.
-fn lock_set(tree: &DataTree, entry: &Entry<'_>) -> LockSet {
+fn lock_set(tree: &DataTree, entry: &Entry<'_>, parts: &[Option<Txn<'_>>]) -> LockSet {
     let mut set = LockSet::default();
     add_locks(tree, &mut set, &entry.txn);
     match &entry.txn {
@@ -91,11 +95,9 @@ fn lock_set(tree: &DataTree, entry: &Entry<'_>) -> LockSet {
                 add_path(tree, &mut set, p.text());
             }
         }
-        Txn::Multi(m) => {
-            for sub in m.txns.iter().flatten() {
-                if let Some(txn) = sub_txn(sub) {
-                    add_locks(tree, &mut set, &txn);
-                }
+        Txn::Multi(_) => {
+            for txn in parts.iter().flatten() {
+                add_locks(tree, &mut set, txn);
             }
         }
         _ => {}
@@ -169,10 +171,10 @@ pub(super) struct Applier<'t, 'w> {
 }
 
 impl Applier<'_, '_> {
-    fn entry(&mut self, entry: &Entry<'_>) -> Outcome {
+    fn entry(&mut self, entry: &Entry<'_>, parts: &[Option<Txn<'_>>]) -> Outcome {
         let op = entry.header.op;
         match &entry.txn {
-            Txn::Multi(m) => self.multi(op, m.txns.as_deref().unwrap_or_default()),
+            Txn::Multi(m) => self.multi(op, m.txns.as_deref().unwrap_or_default(), parts),
             Txn::CloseSession(t) => {
                 let listed = t
                     .as_ref()
@@ -245,15 +247,16 @@ impl Applier<'_, '_> {
         }
     }
 
-    fn multi(&mut self, op: i32, subs: &[SubTxn<'_>]) -> Outcome {
+    /// `parts` are the bodies of `subs`.
+    fn multi(&mut self, op: i32, subs: &[SubTxn<'_>], parts: &[Option<Txn<'_>>]) -> Outcome {
         let failed = subs.iter().any(|s| s.op == OpCode::Error as i32);
         let mut outcome = Outcome {
             result: SubOutcome::of(op, Code::Ok),
-            multi: vec![],
+            multi: Vec::with_capacity(parts.len()),
         };
-        for sub in subs {
-            let Some(txn) = sub_txn(sub) else { break };
-            let part = match &txn {
+        for (sub, txn) in subs.iter().zip(parts) {
+            let Some(txn) = txn else { break };
+            let part = match txn {
                 Txn::Error(t) => SubOutcome {
                     err: t.err,
                     ..SubOutcome::of(-1, Code::Ok)
@@ -278,20 +281,29 @@ impl Applier<'_, '_> {
         let p = path::stored(p.as_deref().unwrap_or_default());
         let parent = path::parent(p);
         let (tree, zxid) = (self.locked.tree, self.zxid);
-        let parent_acl = self.locked.get(parent).map(|q| q.acl);
-        if p.is_empty() || parent_acl.is_none() {
+        if p.is_empty() {
+            return SubOutcome::of(op, Code::NoNode);
+        }
+        let hash = tree.hash(p);
+        if self.locked.find(hash, p).is_some() {
+            if self.locked.get(parent).is_none() {
+                return SubOutcome::of(op, Code::NoNode);
+            }
+            let acl = acl.map_or(super::AclId::OPEN, |list| tree.acls.add(list));
+            return self.create_over(op, p, parent, acl, parent_cversion);
+        }
+        let thin = Thin::new(p.as_bytes());
+        let parent_acl = self.locked.link(parent, hash, &thin, |q| {
+            q.child_created(parent_cversion, zxid.0);
+            q.acl
+        });
+        if parent_acl.is_none() {
             return SubOutcome::of(op, Code::NoNode);
         }
         let acl = acl.map_or(super::AclId::OPEN, |list| tree.acls.add(list));
-        if self.locked.get(p).is_some() {
-            return self.create_over(op, p, parent, acl, parent_cversion);
-        }
-        self.locked
-            .update(parent, |q| q.child_created(parent_cversion, zxid.0));
         let stat = StatPersisted::created(zxid, self.time, kind);
-        let thin = Thin::new(p.as_bytes());
         self.locked
-            .put(thin.clone(), data.map(Thin::new), acl, &stat);
+            .enter(hash, thin.clone(), data.map(Thin::new), acl, &stat);
         note_write(p, data.map_or(0, <[u8]>::len));
         if matches!(kind, OwnerKind::Ttl(_)) {
             METRICS.ttl_node_created_count.inc();

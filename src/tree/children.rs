@@ -4,6 +4,7 @@ use hashbrown::HashTable;
 
 use crate::base::Thin;
 use crate::base::hash::{PathState, hash_bytes};
+use crate::jute::Output as _;
 
 /// Above this many children the set is split, so that growing it never moves more than a part.
 const SPLIT_AT: usize = 8192;
@@ -88,6 +89,16 @@ impl Children {
         }
     }
 
+    /// Appends the names as a jute vector of strings, in no order. `skip` bytes of each path stand
+    /// before the name.
+    pub(crate) fn write_names(&self, skip: usize, out: &mut Vec<u8>) {
+        out.count(self.len());
+        match self {
+            Self::Whole(t) => write_names(t, skip, out),
+            Self::Split { parts, .. } => parts.iter().for_each(|t| write_names(t, skip, out)),
+        }
+    }
+
     /// How many parts [`Children::part`] offers.
     pub(crate) fn parts(&self) -> usize {
         match self {
@@ -122,6 +133,25 @@ impl Children {
     }
 }
 
+/// How far ahead names are fetched. The paths lie all over the memory, and a walk without it waits
+/// for one after the other.
+const AHEAD: usize = 16;
+
+fn write_names(table: &HashTable<Thin>, skip: usize, out: &mut Vec<u8>) {
+    // Names of siblings are mostly of one length.
+    if let Some(p) = table.iter().next() {
+        out.reserve(table.len() * (p.len().saturating_sub(skip) + size_of::<i32>()));
+    }
+    let mut ahead = table.iter();
+    ahead.by_ref().take(AHEAD).for_each(Thin::prefetch);
+    for p in table {
+        if let Some(later) = ahead.next() {
+            later.prefetch();
+        }
+        out.buffer(Some(p.get(skip..).unwrap_or_default()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +166,15 @@ mod tests {
             c.insert(hash_bytes(&state, &path(i)), path(i), &state);
         }
         assert_eq!((c.len(), c.iter().count()), (n, n));
+        let mut record = Vec::new();
+        c.write_names("/q/".len(), &mut record);
+        let mut input = crate::jute::Input::trusted(&record);
+        assert_eq!(input.int(), Ok(n as i32));
+        let mut names: Vec<usize> = (0..n)
+            .map(|_| input.string().unwrap().unwrap().parse().unwrap())
+            .collect();
+        names.sort_unstable();
+        assert!(names.into_iter().eq(0..n) && input.rest().is_empty());
         for i in 0..n {
             assert!(c.remove(hash_bytes(&state, &path(i)), &path(i)));
         }

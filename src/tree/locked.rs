@@ -9,25 +9,53 @@ use super::acl_table::AclId;
 use super::node::Znode;
 use super::shard::Nodes;
 use super::tree::{DataTree, DigestAt};
+use crate::base::limits::TREE_SHARDS;
 use crate::base::{StatPersisted, Thin, Zxid, path};
 
-/// Which shards to take.
-#[derive(Debug, Default)]
+const WORDS: usize = TREE_SHARDS.div_ceil(64);
+
+/// Which shards to take, a bit for each: a multi may name thousands of paths.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LockSet {
-    indexes: SmallVec<[usize; 8]>,
-    all: bool,
+    bits: [u64; WORDS],
 }
 
 impl LockSet {
     /// Adds the shard of a stored path.
     pub(crate) fn add(&mut self, tree: &DataTree, stored_path: &str) {
-        self.indexes
-            .push(DataTree::shard_of(tree.hash(stored_path)));
+        self.add_shard(DataTree::shard_of(tree.hash(stored_path)));
     }
 
     /// Takes every shard.
     pub(crate) fn add_all(&mut self) {
-        self.all = true;
+        (0..TREE_SHARDS).for_each(|shard| self.add_shard(shard));
+    }
+
+    fn add_shard(&mut self, shard: usize) {
+        self.bits[shard / 64] |= 1 << (shard % 64);
+    }
+
+    /// The shards, ascending.
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        let mut bits = self.bits;
+        std::iter::from_fn(move || {
+            let word = bits.iter().position(|w| *w != 0)?;
+            let bit = bits[word].trailing_zeros() as usize;
+            bits[word] &= bits[word] - 1;
+            Some(word * 64 + bit)
+        })
+    }
+
+    fn has(&self, shard: usize) -> bool {
+        self.bits[shard / 64] & (1 << (shard % 64)) != 0
+    }
+
+    /// How many of its shards are before this one, which is one of them.
+    fn rank(&self, shard: usize) -> Option<usize> {
+        let below = self.bits[shard / 64] & ((1 << (shard % 64)) - 1);
+        let words = self.bits[..shard / 64].iter().chain([&below]);
+        self.has(shard)
+            .then(|| words.map(|w| w.count_ones() as usize).sum())
     }
 }
 
@@ -35,7 +63,9 @@ impl LockSet {
 /// the tree-wide sums. Dropping it unlocks.
 pub(crate) struct Locked<'t> {
     pub(crate) tree: &'t DataTree,
-    guards: SmallVec<[(usize, RwLockWriteGuard<'t, Nodes>); 4]>,
+    set: LockSet,
+    /// One for each shard of the set, in its order.
+    guards: SmallVec<[RwLockWriteGuard<'t, Nodes>; 4]>,
     /// Change of the tree digest so far; not kept when the transaction brings its digest along.
     digest_delta: u64,
     track_digest: bool,
@@ -43,21 +73,12 @@ pub(crate) struct Locked<'t> {
 
 impl<'t> Locked<'t> {
     /// Locks the shards of `set`.
-    pub(crate) fn new(tree: &'t DataTree, mut set: LockSet, track_digest: bool) -> Self {
-        if set.all {
-            set.indexes = (0..tree.shards.len()).collect();
-        } else {
-            set.indexes.sort_unstable();
-            set.indexes.dedup();
-        }
-        let guards = set
-            .indexes
-            .iter()
-            .map(|&i| (i, tree.shards[i].nodes.write()))
-            .collect();
+    pub(crate) fn new(tree: &'t DataTree, set: LockSet, track_digest: bool) -> Self {
+        let guards = set.iter().map(|i| tree.shards[i].nodes.write()).collect();
         let track_digest = track_digest && tree.options.digest;
         Self {
             tree,
+            set,
             guards,
             digest_delta: 0,
             track_digest,
@@ -66,31 +87,25 @@ impl<'t> Locked<'t> {
 
     /// Locks everything.
     pub(crate) fn all(tree: &'t DataTree) -> Self {
-        Self::new(
-            tree,
-            LockSet {
-                all: true,
-                ..LockSet::default()
-            },
-            true,
-        )
+        let mut set = LockSet::default();
+        set.add_all();
+        Self::new(tree, set, true)
     }
 
     fn nodes(&mut self, hash: u64) -> &mut Nodes {
-        let shard = DataTree::shard_of(hash);
-        let at = match self.guards.len() {
-            n if n == self.tree.shards.len() => shard,
-            _ => self
-                .guards
-                .iter()
-                .position(|(i, _)| *i == shard)
-                .expect("the transaction's lock set covers every path it touches"),
-        };
-        &mut self.guards[at].1
+        let at = self
+            .set
+            .rank(DataTree::shard_of(hash))
+            .expect("the transaction's lock set covers every path it touches");
+        &mut self.guards[at]
     }
 
     pub(crate) fn get(&mut self, stored_path: &str) -> Option<&mut Znode> {
-        let hash = self.tree.hash(stored_path);
+        self.find(self.tree.hash(stored_path), stored_path)
+    }
+
+    /// As [`Locked::get`], by the path's hash and the path.
+    pub(crate) fn find(&mut self, hash: u64, stored_path: &str) -> Option<&mut Znode> {
         self.nodes(hash).get_mut(hash, stored_path.as_bytes())
     }
 
@@ -121,7 +136,7 @@ impl<'t> Locked<'t> {
         Some(result)
     }
 
-    /// Enters a node that is not there and links it to its parent, which is.
+    /// Enters a node that is not there and links it to its parent; false when there is none.
     pub(crate) fn put(
         &mut self,
         p: Thin,
@@ -129,28 +144,48 @@ impl<'t> Locked<'t> {
         acl: AclId,
         stat: &StatPersisted,
     ) -> bool {
-        let tree = self.tree;
-        let hash = tree.hash(p.text());
-        if !p.is_empty() {
-            let parent = path::parent(p.text());
-            let state = &tree.state;
-            let parent_hash = tree.hash(parent);
-            let Some(q) = self
-                .nodes(parent_hash)
-                .get_mut(parent_hash, parent.as_bytes())
-            else {
-                return false;
-            };
-            q.children_mut().insert(hash, p.clone(), state);
+        let hash = self.tree.hash(p.text());
+        let linked = |l: &mut Self| l.link(path::parent(p.text()), hash, &p, |_| ()).is_some();
+        if !p.is_empty() && !linked(self) {
+            return false;
         }
+        self.enter(hash, p, data, acl, stat);
+        true
+    }
+
+    /// Changes the parent of a node to be entered, whose path has this hash, and links the node to
+    /// it. `None` when there is no parent.
+    pub(crate) fn link<T>(
+        &mut self,
+        parent: &str,
+        hash: u64,
+        p: &Thin,
+        change: impl FnOnce(&mut Znode) -> T,
+    ) -> Option<T> {
+        let state = &self.tree.state;
+        self.update(parent, |q| {
+            q.children_mut().insert(hash, p.clone(), state);
+            change(q)
+        })
+    }
+
+    /// Enters a node whose path has this hash, is not there, and is linked to its parent.
+    pub(crate) fn enter(
+        &mut self,
+        hash: u64,
+        p: Thin,
+        data: Option<Thin>,
+        acl: AclId,
+        stat: &StatPersisted,
+    ) {
+        let tree = self.tree;
         let size = p.len() + data.as_ref().map_or(0, |d| d.len());
-        let node = Znode::new(p.clone(), data, acl, stat);
+        let node = Znode::new(p, data, acl, stat);
         self.digest_delta = self.digest_delta.wrapping_add(self.digest_of(&node));
-        tree.owned.add(node.owner(), &p);
+        tree.owned.add(node.owner(), &node.path);
         tree.nodes.fetch_add(1, Ordering::Relaxed);
         tree.data_size.fetch_add(size as i64, Ordering::Relaxed);
         self.nodes(hash).insert(hash, Box::new(node), &tree.state);
-        true
     }
 
     /// Takes a node out and unlinks it from its parent, if either is there.
@@ -221,5 +256,24 @@ impl Drop for Locked<'_> {
             let digest = at.digest.wrapping_add(self.digest_delta);
             self.tree.set_digest(DigestAt { digest, ..at });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_set_knows_its_order() {
+        let mut set = LockSet::default();
+        let shards = [0, 5, 63, 64, 200, TREE_SHARDS - 1];
+        shards.iter().for_each(|s| set.add_shard(*s));
+        assert!(set.iter().eq(shards));
+        for (rank, shard) in shards.into_iter().enumerate() {
+            assert_eq!(set.rank(shard), Some(rank));
+        }
+        assert_eq!(set.rank(6), None);
+        set.add_all();
+        assert_eq!(set.rank(TREE_SHARDS - 1), Some(TREE_SHARDS - 1));
     }
 }

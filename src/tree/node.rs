@@ -4,6 +4,7 @@ use super::acl_table::AclId;
 use super::children::Children;
 use super::digest::{content_crc, node_digest};
 use crate::base::{OwnerKind, Stat, StatPersisted, Thin, Zxid};
+use crate::jute::Output as _;
 
 /// A node of the tree (Apache: `DataNode`): 56 bytes, plus path and data, plus 48 bytes once it is
 /// more than a persistent leaf as it was created.
@@ -129,6 +130,14 @@ impl Znode {
 
     pub(crate) fn children(&self) -> Option<&Children> {
         self.more.as_ref()?.children.as_deref()
+    }
+
+    /// Appends the names of the children as a jute vector of strings.
+    pub(crate) fn write_names(&self, out: &mut Vec<u8>) {
+        match self.children() {
+            Some(c) => c.write_names(self.path.len() + 1, out),
+            None => out.count(0),
+        }
     }
 
     /// The child set, made when there is none.

@@ -129,17 +129,24 @@ impl DataTree {
         found
     }
 
-    /// getChildren and getChildren2: full paths of the children, in no order.
+    /// getChildren and getChildren2: appends the names of the children to `out` as a jute vector of
+    /// strings, in no order; on errors it appends nothing.
     pub fn get_children(
         &self,
         p: &str,
         who: &dyn Access,
         watch: Option<&Arc<Inbox>>,
-    ) -> Tagged<Result<(Vec<Thin>, Stat), Code>> {
+        out: &mut Vec<u8>,
+    ) -> Tagged<Result<Stat, Code>> {
         let watch = watch.map(|i| (i, Modes::CHILD));
-        let found = self.read(p, who, watch, |n| (child_paths(n), n.visible()));
-        if let Ok((children, _)) = &found.0 {
-            note_read(p, children.iter().map(|c| path::name(c.text()).len()).sum());
+        let start = out.len();
+        let found = self.read(p, who, watch, |n| {
+            n.write_names(out);
+            n.visible()
+        });
+        if let Ok(stat) = &found.0 {
+            let lengths = size_of::<i32>() * (1 + usize::try_from(stat.num_children).unwrap_or(0));
+            note_read(p, (out.len() - start).saturating_sub(lengths));
         }
         found
     }
@@ -198,7 +205,11 @@ impl DataTree {
             }
             Ok(match kind {
                 ReadKind::Data => ReadResult::Data(node.data.clone(), node.visible()),
-                ReadKind::Children => ReadResult::Children(child_paths(node)),
+                ReadKind::Children => {
+                    let mut names = Vec::new();
+                    node.write_names(&mut names);
+                    ReadResult::Children(names)
+                }
             })
         };
         (ops.iter().map(one).collect(), self.applied())
@@ -341,8 +352,8 @@ pub enum ReadKind {
 pub enum ReadResult {
     /// Data and statistics.
     Data(Option<Thin>, Stat),
-    /// Full paths of the children.
-    Children(Vec<Thin>),
+    /// Names of the children, as a jute vector of strings.
+    Children(Vec<u8>),
 }
 
 /// The lists of a setWatches request.
@@ -363,12 +374,6 @@ impl<'p> WatchLists<'p> {
             .flatten()
             .copied()
     }
-}
-
-fn child_paths(node: &Znode) -> Vec<Thin> {
-    node.children()
-        .map(|c| c.iter().cloned().collect())
-        .unwrap_or_default()
 }
 
 /// Read locks on several shards, ascending.
