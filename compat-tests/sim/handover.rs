@@ -17,6 +17,11 @@ impl World {
         }
     }
 
+    /// Epochs end after a few transactions.
+    pub fn short_epochs(&self) -> bool {
+        self.opening != 0
+    }
+
     /// True for where an epoch opens: no transaction has that zxid.
     pub fn opens(&self, zxid: Zxid) -> bool {
         zxid.counter() == 0 || zxid.counter() == self.opening

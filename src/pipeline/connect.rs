@@ -105,6 +105,11 @@ impl Server {
         now: Now,
         out: &mut Effects,
     ) {
+        // The leader knows it, and its createSession has not come here: it may never be decided, and
+        // then the session is nobody's.
+        if self.options.role == Role::Learner && self.sessions.get(session).is_none() {
+            self.opening.insert(session);
+        }
         self.sessions
             .track(session, timeout, now.mono_ms)
             .set_owner(Owner::Here.number());

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::base::hash::Map;
+use crate::base::hash::{Map, Set};
 use crate::base::{Id, SessionId};
 use crate::jute::{Input as Bytes, Output};
 use crate::proto::txn::{Entry, Txn};
@@ -132,6 +132,14 @@ impl Upstream {
         self.writes.retain(|_, queue| !queue.is_empty());
         self.count = self.writes.values().map(VecDeque::len).sum();
         self.syncs.retain_mut(here);
+    }
+
+    /// The openings of sessions that are on their way.
+    pub(super) fn openings(&self) -> Set<SessionId> {
+        let all = self.writes.values().flatten();
+        all.filter(|l| l.op == OpCode::CreateSession)
+            .map(|l| l.session)
+            .collect()
     }
 
     /// Everything unanswered once more, in the order in which it came.

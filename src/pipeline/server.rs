@@ -220,26 +220,40 @@ impl Server {
         if request.op == OpCode::Sync {
             return self.sync_here(request, out);
         }
+        // What is held is held as it came: no session is known before its opening is proposed.
+        if self.next_zxid().is_none() {
+            return self.exhausted(request, now, out);
+        }
         let Some(request) = self.screen_local(request, now, out) else {
             return;
         };
-        self.track_forwarded(&request, now);
-        // A leader never uses the last counter of its epoch: the next leader begins a new one.
-        let alone = self.options.role == Role::Alone;
-        let next = self.zab.next_zxid();
-        let Some(zxid) = next.filter(|z| alone || z.counter() != u32::MAX) else {
-            if alone {
-                return self.refuse(request, Code::RuntimeInconsistency);
-            }
-            out.exhausted = true;
-            self.hold();
-            return self.prepare(request, now, out);
+        // The opening of its session may have taken the last one.
+        let Some(zxid) = self.next_zxid() else {
+            return self.exhausted(request, now, out);
         };
+        self.track_forwarded(&request, now);
         match self.prep.prepare(&request, zxid, now) {
             Ok(bytes) => self.propose(zxid, bytes, request, now, out),
             Err(Refused::Undecodable) => self.refuse(request, Code::MarshallingError),
             Err(Refused::Error(code)) => self.refuse(request, code),
         }
+    }
+
+    /// A leader never uses the last counter of its epoch: the next leader begins a new one.
+    fn next_zxid(&self) -> Option<Zxid> {
+        let alone = self.options.role == Role::Alone;
+        let next = self.zab.next_zxid();
+        next.filter(|z| alone || z.counter() != u32::MAX)
+    }
+
+    /// The epoch has no zxid left for this request.
+    fn exhausted(&mut self, request: Request, now: Now, out: &mut Effects) {
+        if self.options.role == Role::Alone {
+            return self.refuse(request, Code::RuntimeInconsistency);
+        }
+        out.exhausted = true;
+        self.hold();
+        self.prepare(request, now, out);
     }
 
     fn refuse(&mut self, request: Request, code: Code) {
@@ -308,7 +322,7 @@ impl Server {
     }
 
     /// Sessions that were opened and not closed, as far as everything is applied.
-    fn live_sessions(&self) -> BTreeMap<i64, i32> {
+    pub(super) fn live_sessions(&self) -> BTreeMap<i64, i32> {
         let all = self.sessions.all().into_iter();
         all.filter(|(s, _)| !self.opening.contains(s))
             .map(|(s, t)| (s.0, t))

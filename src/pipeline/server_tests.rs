@@ -229,3 +229,34 @@ fn zookeeper_4306_a_session_with_too_many_ephemerals_ends_in_a_record_that_can_b
     assert!(server.tree.ephemerals_of(session).is_empty());
     assert_eq!(server.sessions.all(), []);
 }
+
+/// Found by the simulator, and so in Apache: a client closes what expires already. The second end
+/// ends nothing more.
+#[test]
+fn a_session_may_be_closed_twice() {
+    let (mut server, mut out) = (server(), Effects::default());
+    let inbox = open(&mut server, &mut out);
+    server.step(at(1000), Input::Durable(Zxid(1)), &mut out);
+    let Some(Item::Connected(_, c)) = inbox.pop(Zxid(1)) else {
+        panic!("no session");
+    };
+    let mut closed = |at_ms: i64, input: Input| {
+        let mut out = Effects::default();
+        server.step(at(at_ms), input, &mut out);
+        let closes = |op: &LogOp| matches!(op, LogOp::Append(..));
+        out.log.iter().filter(|op| closes(op)).count()
+    };
+    assert_eq!(closed(20_000, Input::Tick), 1);
+    let close = Request {
+        xid: 7,
+        origin: Some(inbox.clone()),
+        ..internal(c.session, OpCode::CloseSession, Box::default(), at(20_000))
+    };
+    assert_eq!(closed(20_000, Input::Request(close)), 1);
+    closed(20_001, Input::Durable(Zxid(2)));
+    assert!(matches!(inbox.pop(Zxid(2)), Some(Item::Close(_))));
+    closed(20_002, Input::Durable(Zxid(3)));
+    assert!(matches!(inbox.pop(Zxid(3)), Some(Item::Reply(Zxid(3), _))));
+    assert!(server.sessions.is_empty());
+    assert_eq!(server.tree.applied(), Zxid(3));
+}

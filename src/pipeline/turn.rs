@@ -54,8 +54,24 @@ impl Server {
     /// Up to date with the next leader: everything unanswered goes to it.
     pub fn resend(&mut self, out: &mut Effects) {
         out.forward.clear();
-        self.upstream.forget_gone();
+        self.forget_gone(out);
         self.upstream.again(&mut out.forward);
+    }
+
+    /// What clients asked that have gone is not asked again. A session whose opening was among it,
+    /// or is in nobody's hands, will never be the ensemble's.
+    fn forget_gone(&mut self, out: &mut Effects) {
+        self.upstream.forget_gone();
+        let asked = self.upstream.openings();
+        let all = std::mem::take(&mut self.opening);
+        let (opening, mut lost): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|s| asked.contains(s));
+        self.opening.extend(opening);
+        lost.sort_unstable();
+        for session in lost {
+            self.sessions.remove(session);
+            self.cut_off(session, self.tree.applied(), out);
+        }
     }
 
     /// Leads from `opening` on, the place behind which the first transaction comes. Sessions get
@@ -72,7 +88,7 @@ impl Server {
         let bound = |s| self.bound.contains_key(&s);
         self.sessions
             .restart(now.mono_ms, |s| bound(s).then(|| Owner::Here.number()));
-        self.upstream.forget_gone();
+        self.forget_gone(out);
         let (requests, resuming) = self.upstream.take_all();
         for (op, local) in requests {
             let request = Request {
@@ -108,3 +124,7 @@ impl Server {
         self.forward(request, None, out);
     }
 }
+
+#[cfg(test)]
+#[path = "turn_tests.rs"]
+mod tests;
