@@ -3,9 +3,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -60,9 +61,48 @@ pub struct IoThread {
     pub runtime: Handle,
     /// Wakes its connections.
     pub bell: Arc<Bell>,
+    /// Serves only when the others are crowded.
+    pub spare: bool,
+    /// How many connections it serves.
+    pub open: Arc<AtomicUsize>,
 }
 
-/// Accepts, and hands each connection to one of the I/O threads in turn.
+/// Connections from which on a thread is crowded. Few connections are served best by few threads, whose
+/// wake-ups then serve several at once; but news for a thousand watchers is a thousand sends, and
+/// these want every processor.
+const CROWDED: usize = 128;
+
+/// The thread for the next connection: each is given as whether it is a spare one, and how many
+/// connections it has. `None` when there is no thread.
+fn choose(threads: &[(bool, usize)]) -> Option<usize> {
+    let least = |spares: bool| {
+        let all = threads.iter().enumerate();
+        all.filter(|(_, (spare, _))| spares || !spare)
+            .min_by_key(|(_, (_, open))| *open)
+    };
+    least(false)
+        .filter(|(_, (_, open))| *open < CROWDED)
+        .or_else(|| least(true))
+        .map(|(at, _)| at)
+}
+
+/// A connection that a thread serves; uncounted when dropped.
+struct Served(Arc<AtomicUsize>);
+
+impl Served {
+    fn by(thread: &IoThread) -> Self {
+        thread.open.fetch_add(1, Ordering::Relaxed);
+        Self(thread.open.clone())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Accepts, and hands each connection to the I/O thread that has fewest.
 pub struct Listener {
     /// The listening socket.
     pub socket: std::net::TcpListener,
@@ -81,13 +121,9 @@ impl Listener {
     /// When the socket cannot be used at all.
     pub async fn run(self) -> io::Result<()> {
         let listener = TcpListener::from_std(self.socket.try_clone()?)?;
-        let mut turn = 0;
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    turn = (turn + 1) % self.threads.len().max(1);
-                    self.accepted(stream, peer, turn);
-                }
+                Ok((stream, peer)) => self.accepted(stream, peer),
                 // Out of descriptors, or the client is gone again: neither ends the server.
                 Err(e) => {
                     tracing::warn!(target: "o.a.z.s.NIOServerCnxnFactory", "Error accepting new connection: {e}");
@@ -97,7 +133,13 @@ impl Listener {
         }
     }
 
-    fn accepted(&self, stream: TcpStream, peer: SocketAddr, turn: usize) {
+    fn next_thread(&self) -> Option<&IoThread> {
+        let load = |t: &IoThread| (t.spare, t.open.load(Ordering::Relaxed));
+        let loads: SmallVec<[_; 16]> = self.threads.iter().map(load).collect();
+        self.threads.get(choose(&loads)?)
+    }
+
+    fn accepted(&self, stream: TcpStream, peer: SocketAddr) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let edge = self.edge.get();
         let limits = &edge.limits;
@@ -120,13 +162,14 @@ impl Listener {
         }
         let id = ConnId(NEXT_CONN.fetch_add(1, Ordering::Relaxed));
         let (secure, edge) = (self.secure, edge.clone());
-        let Some(thread) = self.threads.get(turn) else {
+        let Some(thread) = self.next_thread() else {
             return;
         };
         match stream.into_std() {
             Ok(stream) => {
-                let bell = thread.bell.clone();
+                let (bell, served) = (thread.bell.clone(), Served::by(thread));
                 thread.runtime.spawn(async move {
+                    let _served = served;
                     let limit = Duration::from_millis(edge.limits.sessionless_ms);
                     match Conn::new(edge.clone(), bell, stream, peer, id, secure) {
                         Ok(conn) => conn.run(limit).await,
@@ -144,4 +187,42 @@ impl Listener {
 fn turn_away(socket: &SockRef<'_>) {
     let _ = socket.set_linger(Some(Duration::ZERO));
     let _ = socket.shutdown(Shutdown::Write);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spare_threads_serve_once_the_others_are_crowded() {
+        assert_eq!(choose(&[]), None);
+        assert_eq!(choose(&[(false, 3), (false, 2), (true, 0)]), Some(1));
+        let full = CROWDED;
+        assert_eq!(
+            choose(&[(false, full), (false, full - 1), (true, 0)]),
+            Some(1)
+        );
+        assert_eq!(choose(&[(false, full), (false, full), (true, 0)]), Some(2));
+        assert_eq!(
+            choose(&[(false, full), (false, full), (true, full + 1)]),
+            Some(0)
+        );
+    }
+
+    #[test]
+    fn who_is_served_is_counted() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let thread = IoThread {
+            runtime: runtime.handle().clone(),
+            bell: Bell::hang(runtime.handle()),
+            spare: false,
+            open: Arc::default(),
+        };
+        let two = [Served::by(&thread), Served::by(&thread)];
+        assert_eq!(thread.open.load(Ordering::Relaxed), 2);
+        drop(two);
+        assert_eq!(thread.open.load(Ordering::Relaxed), 0);
+    }
 }

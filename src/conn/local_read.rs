@@ -35,6 +35,15 @@ impl Access for Reader<'_> {
 /// An answer waits for the items its zxid lets pass; `first` writes them out.
 pub(super) type Merge<'m> = &'m mut dyn FnMut(Zxid, &mut Vec<u8>);
 
+/// What stands from `start` to `end` goes behind what stands from there on.
+fn put_behind(out: &mut [u8], start: usize, end: usize) {
+    if end < out.len()
+        && let Some(both) = out.get_mut(start..)
+    {
+        both.rotate_left(end - start);
+    }
+}
+
 fn text<'a>(p: &'a Str<'_>) -> Result<&'a str, Code> {
     p.as_deref().ok_or(Code::MarshallingError)
 }
@@ -134,13 +143,9 @@ impl Reader<'_> {
         }
         finish_frame(out, start, self.xid, zxid, 0);
         // What must come first was not known before the answer was.
-        let answer = out.len() - start;
+        let end = out.len();
         merge(zxid, out);
-        if let Some(all) = out.get_mut(start..)
-            && all.len() > answer
-        {
-            all.rotate_left(answer);
-        }
+        put_behind(out, start, end);
     }
 
     fn get_acl(&self, input: &mut Input<'_>, out: &mut Vec<u8>, merge: Merge<'_>) {
@@ -312,4 +317,19 @@ fn write_result(out: &mut Vec<u8>, kind: ReadKind, result: Result<ReadResult, Co
 fn write_data(out: &mut Vec<u8>, data: Option<Thin>, stat: &Stat) {
     out.buffer(data.as_deref());
     stat.encode(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_goes_behind_what_it_must_not_overtake() {
+        let mut out = b"before|answer|event|".to_vec();
+        put_behind(&mut out, 7, 14);
+        assert_eq!(out, b"before|event|answer|");
+        let mut alone = b"before|answer|".to_vec();
+        put_behind(&mut alone, 7, 14);
+        assert_eq!(alone, b"before|answer|");
+    }
 }

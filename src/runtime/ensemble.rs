@@ -64,8 +64,8 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
     let clock = Arc::new(SystemClock::default());
     let unexpected =
         |what: &'static str| move |e: std::io::Error| failed(what, &e, ExitCode::UnexpectedError);
-    let threads = io_threads::start(io_threads::count()).map_err(unexpected("I/O threads"))?;
-    let quorum_io = io_threads::start(1).map_err(unexpected("quorum I/O thread"))?;
+    let threads = io_threads::start(io_threads::counts()).map_err(unexpected("I/O threads"))?;
+    let quorum_io = io_threads::start((1, 1)).map_err(unexpected("quorum I/O thread"))?;
     let main = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -97,7 +97,7 @@ impl Running {
         let unexpected = |what: &'static str| {
             move |e: std::io::Error| failed(what, &e, ExitCode::UnexpectedError)
         };
-        let threads = io_threads::start(io_threads::count()).map_err(unexpected("I/O threads"))?;
+        let threads = io_threads::start(io_threads::counts()).map_err(unexpected("I/O threads"))?;
         let main = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
