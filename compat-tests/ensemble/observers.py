@@ -1,6 +1,5 @@
 """Observers that learn from followers (`observerMasterPort`): ours under Apache's, Apache's under
-ours, and what happens when the one they learn from, or its leader, is gone. One layout runs only when it is
-asked for, or with `--long`."""
+ours, and what happens when the one they learn from, or its leader, is gone."""
 
 import contextlib
 
@@ -18,8 +17,7 @@ def layouts(ctx):
     both = {4: (other, OBSERVER), 5: (under, OBSERVER)}
     yield "masters of ours", {1: under, 2: under, 3: other, **both}, 3, OBSERVERS
     yield "other masters", {1: other, 2: other, 3: under, **both}, 3, OBSERVERS
-    if ctx.options.long or ctx.only:
-        yield "one of each", {1: other, 2: under, 3: under, **both}, 3, OBSERVERS
+    yield "one of each", {1: other, 2: under, 3: under, **both}, 3, OBSERVERS
 
 
 class Observers(Roles):
