@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import time
 
 import wire
 from ensemble.members import SILENCE, until

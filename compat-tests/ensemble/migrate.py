@@ -51,7 +51,7 @@ def with_observer(ctx, first, second):
 def cases(ctx):
     first, second = ctx.options.other, ctx.options.server
     yield "from one to the other and back", lambda: there_and_back(ctx, first, second)
-    if ctx.options.long:
+    if ctx.options.long or ctx.only:
         yield "an observer first", lambda: with_observer(ctx, first, second)
         for old in ("apache-3.8.4", "apache-3.5.10"):
             yield "from %s and back" % old, lambda old=old: there_and_back(ctx, old, second)

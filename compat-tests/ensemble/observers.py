@@ -1,6 +1,5 @@
 """Observers that learn from followers (`observerMasterPort`): ours under Apache's, Apache's under
-ours, and what happens when the one they learn from, or its leader, is gone. One layout runs only when it is
-asked for, or with `--long`."""
+ours, and what happens when the one they learn from, or its leader, is gone."""
 
 import contextlib
 
@@ -8,7 +7,7 @@ import wire
 from ensemble import load
 from ensemble.members import OBSERVER, Ensemble, until
 from ensemble.roles import CONFIG, Roles
-from ensemble.session import CHANGED, SYNC, Session, Unknown
+from ensemble.session import CHANGED, SYNC, Unknown
 
 OBSERVERS = (4, 5)
 
@@ -18,8 +17,7 @@ def layouts(ctx):
     both = {4: (other, OBSERVER), 5: (under, OBSERVER)}
     yield "masters of ours", {1: under, 2: under, 3: other, **both}, 3, OBSERVERS
     yield "other masters", {1: other, 2: other, 3: under, **both}, 3, OBSERVERS
-    if ctx.options.long or ctx.only:
-        yield "one of each", {1: other, 2: under, 3: under, **both}, 3, OBSERVERS
+    yield "one of each", {1: other, 2: under, 3: under, **both}, 3, OBSERVERS
 
 
 class Observers(Roles):
@@ -34,10 +32,14 @@ class Observers(Roles):
 
     def cases(self):
         yield "start", lambda: self.begin()
-        some = [self.operations, self.short_absence, self.long_absence, self.load]
-        if self.name != "one of each" or self.ctx.options.long:
-            some += [self.moves, self.dying, self.sync_in_failover]
-        for what in some + [self.leaderless, self.everything_again]:
+        some = [
+            self.operations, self.short_absence, self.long_absence, self.load, self.moves,
+            self.dying, self.sync_in_failover, self.leaderless, self.everything_again,
+        ]
+        if self.name == "one of each" and not self.ctx.options.long:
+            # what the masters of two kinds do at the same time
+            some = [self.operations, self.short_absence, self.load, self.leaderless]
+        for what in some:
             yield what.__name__.replace("_", " "), what
 
     def begin(self):

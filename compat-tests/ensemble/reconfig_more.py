@@ -8,9 +8,12 @@ import socket
 import threading
 import time
 
+import tree
 import wire
 from ensemble.members import until
-from ensemble.reconfig import BAD_ARGUMENTS, MARSHALLING, NO_QUORUM, Life
+from ensemble.reconfig import (
+    BAD_ARGUMENTS, MARSHALLING, NO_QUORUM, RECONFIG, Life, reconfig_body,
+)
 from ensemble.session import Unknown
 
 
@@ -277,10 +280,11 @@ class Crashes(Life):
         kept = 0
         for turn in range(30 if self.ctx.options.long else 4):
             leader = self.ensemble.settle()
-            moving = self[rng.choice((1, 2, 3))]
-            old, moving.port = moving.port, self.ensemble.ports.take()
             before = self.version()
-            asked = threading.Thread(target=self.ask_in_vain, args=(leader, self.line(moving.sid)))
+            moving = self[rng.choice((1, 2, 3))]
+            asked_at, old = leader.port, moving.port
+            new = moving.port = self.ensemble.ports.take()
+            asked = threading.Thread(target=self.ask_in_vain, args=(asked_at, self.line(moving.sid)))
             asked.start()
             end = time.monotonic() + rng.uniform(0.0, 0.03)
             until("a moment", lambda: time.monotonic() > end, 1, 0.001)
@@ -289,11 +293,10 @@ class Crashes(Life):
             for member in some:
                 member.kill()
             asked.join()
-            # Until its members say which one it is, it may be at either.
             for member in some:
                 member.start()
-            new = moving.port
 
+            # It may be at either.
             def found():
                 moving.port = new if moving.port == old else old
                 return self.settled()
@@ -309,6 +312,10 @@ class Crashes(Life):
         modes = [m.mode for m in self.ensemble]
         return modes.count("leader") == 1 and None not in modes
 
-    def ask_in_vain(self, member, line):
-        with contextlib.suppress(OSError, wire.Gone, wire.Refused, Unknown, AssertionError):
-            self.ask(member, None, joining=line)
+    @staticmethod
+    def ask_in_vain(port, line):
+        with contextlib.suppress(OSError, wire.Gone, wire.Refused):
+            connection = wire.Connection(port)
+            connection.add_auth("digest", tree.SUPER)
+            connection.call(RECONFIG, reconfig_body(joining=line), None)
+            connection.drop()
