@@ -1,8 +1,11 @@
 //! What is due at some time.
 
-use zabra::base::Zxid;
+use std::sync::Arc;
+
+use zabra::base::{SessionId, Zxid};
 use zabra::pipeline::SnapshotJob;
-use zabra::quorum::Input;
+use zabra::quorum::{Input, Serving};
+use zabra::tree::Inbox;
 use zabra::zab::LinkId;
 
 pub enum Event {
@@ -17,8 +20,16 @@ pub enum Event {
     Snapshot(i64, u64, SnapshotJob),
     Tick(i64, u64, i64),
     Client(usize),
+    /// A server notices that a client is gone.
+    Noticed(i64, u64, Serving, Arc<Inbox>, SessionId),
     Crash(i64, u64),
     Fault,
+    /// Leadership is to be handed over.
+    HandOver,
+    /// What one server says reaches another one again.
+    Uncut(i64, i64),
+    /// A client goes, and its server does not notice.
+    Leave(usize),
     /// The disk says something before it is true.
     Done(i64, u64, Input),
 }

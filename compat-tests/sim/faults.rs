@@ -20,7 +20,7 @@ impl World {
         if self.rng.chance(20) {
             self.hand_over()?;
         }
-        match self.rng.below(19) {
+        match self.rng.below(21) {
             0..=3 => self.crash(a),
             4 => all.into_iter().try_for_each(|s| self.crash(s)),
             5 => {
@@ -90,6 +90,7 @@ impl World {
                 self.nodes.get_mut(&a).expect("a node").skew = skew;
                 Ok(())
             }
+            15..=16 => self.late_words(),
             _ => {
                 self.cut.clear();
                 Ok(())

@@ -3,6 +3,7 @@
 use zabra::base::{ServerId, Zxid};
 use zabra::quorum::{Input, PeerState};
 
+use crate::event::Event;
 use crate::world::{Fail, World};
 
 /// Transactions of an epoch, where epochs are short.
@@ -45,6 +46,38 @@ impl World {
         };
         self.say(|| format!("{asked} is to hand over to {to:?}"));
         self.step(asked, Input::HandOver(0, to))
+    }
+
+    /// What a learner says is late: its clients go elsewhere, which it does not notice, leadership
+    /// moves, and then it says again what they asked.
+    pub fn late_words(&mut self) -> Fail {
+        let all: Vec<i64> = self.nodes.keys().copied().collect();
+        let learner = *self.rng.pick(&all);
+        let leads = |s: &&i64| {
+            let up = self.nodes[*s].up.as_ref();
+            up.is_some_and(|p| p.peer.state() == PeerState::Leading(true))
+        };
+        let leader = all.iter().find(leads).copied();
+        if leader.is_none_or(|l| l == learner) {
+            return Ok(());
+        }
+        self.say(|| format!("{learner} is late"));
+        let late = 200 + self.rng.below(600) as i64;
+        for other in all {
+            if self.cut.insert((learner, other)) {
+                self.later(late, Event::Uncut(learner, other));
+            }
+        }
+        for id in 0..self.clients.len() {
+            let asks = |(sid, ..): &(i64, u64, _)| *sid == learner;
+            if self.clients[id].at.as_ref().is_some_and(asks) && self.clients[id].connected {
+                let ms = self.rng.below(60) as i64;
+                self.later(ms, Event::Leave(id));
+            }
+        }
+        let ms = 100 + self.rng.below(400) as i64;
+        self.later(ms, Event::HandOver);
+        Ok(())
     }
 
     /// The server has another role now, under the same clients.

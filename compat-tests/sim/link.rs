@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use zabra::base::Zxid;
 use zabra::pipeline::SnapshotJob;
+use zabra::proto::quorum::payload::Owners;
 use zabra::proto::quorum::{PacketType, QuorumPacket};
 use zabra::quorum::Input;
 use zabra::zab::LinkId;
@@ -104,6 +105,13 @@ impl World {
             _ => Mutation::RequestTwice,
         };
         let forged = self.mutation == Some(forged);
+        let mut packet = packet;
+        if !learner
+            && kind == Some(PacketType::HandoverOwners)
+            && self.mutation == Some(Mutation::OwnersUntold)
+        {
+            packet = packet.with_data(Owners::default().encode());
+        }
         let zxid = packet.zxid;
         if forged && learner && kind == Some(PacketType::Request) {
             self.push(i, false, Msg::Packet(packet.clone()), 10);

@@ -45,6 +45,8 @@ pub struct Model {
     pub triggers: BTreeMap<Zxid, Vec<(EventType, String)>>,
     deeds: BTreeMap<Zxid, Deed>,
     asked: BTreeSet<(i64, i32)>,
+    /// Of each session, the last request that was looked at.
+    latest: BTreeMap<i64, i32>,
     alive: BTreeMap<i64, BTreeSet<String>>,
     /// Sessions that are over.
     over: BTreeSet<i64>,
@@ -173,6 +175,17 @@ impl Model {
                 .unwrap_or(0),
             _ => 0,
         };
+        // What comes behind a later request is none of its session's any more: its client has moved on.
+        let latest = self.latest.entry(session.0).or_default();
+        if !matches!(err, -112 | -118) && cxid != 0 {
+            if cxid < *latest {
+                let other = *latest;
+                return Err(format!(
+                    "{session} {cxid} is done behind {other}, at {zxid}"
+                ));
+            }
+            *latest = cxid;
+        }
         let unknown = !opens && session != SessionId::NONE && !self.lives(session);
         // A client may close what expires already (as with Apache): that must do nothing more. A
         // server closes nothing twice of itself.

@@ -48,10 +48,12 @@ pub enum Mutation {
     LostEvent,
     /// A read does not wait for the write before it.
     ReadOvertakesWrite,
+    /// The heir of a leader is not told where clients are.
+    OwnersUntold,
 }
 
 /// All of them, by name.
-pub const MUTATIONS: [(&str, Mutation); 18] = [
+pub const MUTATIONS: [(&str, Mutation); 19] = [
     ("ack-before-durable", Mutation::AckBeforeDurable),
     ("epoch-before-history", Mutation::EpochBeforeHistory),
     ("missed-trunc", Mutation::MissedTrunc),
@@ -70,6 +72,7 @@ pub const MUTATIONS: [(&str, Mutation); 18] = [
     ("event-after-reply", Mutation::EventAfterReply),
     ("lost-event", Mutation::LostEvent),
     ("read-overtakes-write", Mutation::ReadOvertakesWrite),
+    ("owners-untold", Mutation::OwnersUntold),
 ];
 
 impl World {

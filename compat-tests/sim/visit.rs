@@ -84,9 +84,40 @@ impl World {
         self.write(id, sid, &s)
     }
 
-    fn hang_up(&mut self, id: usize, sid: i64, s: &Serving, inbox: Arc<Inbox>) -> Fail {
+    /// A client goes elsewhere; its server hears nothing of that for a while.
+    pub fn leave(&mut self, id: usize) -> Fail {
+        let Some((sid, instance, inbox)) = self.clients[id].at.clone() else {
+            return Ok(());
+        };
+        let Some(s) = self.door(sid).filter(|s| s.instance == instance) else {
+            return Ok(());
+        };
         let session = self.clients[id].session;
         self.clients[id].disconnect();
+        let (boot, ms) = (self.process(sid).boot, 500 + self.rng.below(4000) as i64);
+        self.later(ms, Event::Noticed(sid, boot, s, inbox, session));
+        Ok(())
+    }
+
+    fn hang_up(&mut self, id: usize, sid: i64, s: &Serving, inbox: Arc<Inbox>) -> Fail {
+        let session = self.clients[id].session;
+        // The server need not notice for a while: what was asked there goes on, and the client is
+        // elsewhere.
+        if self.rng.chance(40) {
+            return self.leave(id);
+        }
+        self.clients[id].disconnect();
+        self.noticed(sid, s, inbox, session)
+    }
+
+    /// A server notices that a client is gone.
+    pub fn noticed(
+        &mut self,
+        sid: i64,
+        s: &Serving,
+        inbox: Arc<Inbox>,
+        session: SessionId,
+    ) -> Fail {
         inbox.close();
         s.tree.forget_watches(&inbox);
         let gone = pipeline::Input::Gone(inbox, session);

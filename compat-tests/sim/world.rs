@@ -239,8 +239,17 @@ impl World {
                 self.crash(sid)
             }
             Event::Done(sid, boot, input) if self.boot(sid) == Some(boot) => self.step(sid, input),
+            Event::Noticed(sid, boot, s, inbox, session) if self.boot(sid) == Some(boot) => {
+                self.noticed(sid, &s, inbox, session)
+            }
             Event::Client(id) => self.client(id),
             Event::Fault => self.fault(),
+            Event::HandOver if self.faults => self.hand_over(),
+            Event::Uncut(from, to) => {
+                self.cut.remove(&(from, to));
+                Ok(())
+            }
+            Event::Leave(id) => self.leave(id),
             _ => Ok(()),
         }
     }

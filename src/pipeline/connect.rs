@@ -80,6 +80,22 @@ impl Server {
             out.forward.push(Forward::Revalidate(session, timeout));
             return;
         }
+        // The next leader may know already who has which session.
+        if self.is_holding() && !self.sessions.is_local(session) {
+            return self.upstream.asked(session, inbox, timeout);
+        }
+        self.resume_here(inbox, session, timeout, now, out);
+    }
+
+    /// This server knows whether the session lives.
+    pub(super) fn resume_here(
+        &mut self,
+        inbox: Arc<Inbox>,
+        session: SessionId,
+        timeout: i32,
+        now: Now,
+        out: &mut Effects,
+    ) {
         let alive = self.sessions.get(session).filter(|s| !s.is_closing());
         match alive {
             Some(_) => self.attach(inbox, session, timeout, now, out),
@@ -113,6 +129,7 @@ impl Server {
         self.sessions
             .track(session, timeout, now.mono_ms)
             .set_owner(Owner::Here.number());
+        self.owners.note(session);
         if let Some(old) = self.bound.insert(session, inbox.clone())
             && old.id != inbox.id
         {

@@ -27,18 +27,39 @@ pub enum Owner {
     /// This one.
     #[default]
     Here,
-    /// The learner on this link.
-    Link(u64),
+    /// The learner on this link, with its id; negative if it told none.
+    Link(u64, ServerId),
 }
+
+/// Marks the id of a server among the owners' numbers; those of links are below.
+pub(super) const BY_ID: u64 = 1 << 63;
 
 impl Owner {
     /// As sessions note it; never 0.
     pub fn number(self) -> u64 {
         match self {
             Self::Here => 1,
-            Self::Link(link) => link.saturating_add(2),
+            Self::Link(link, _) => link.saturating_add(2),
         }
     }
+
+    /// True when the session whose owner is noted as `number` is this one's.
+    pub(super) fn has(self, number: u64) -> bool {
+        let by_id = match self {
+            Self::Here => None,
+            Self::Link(_, sid) => Self::server(sid),
+        };
+        number == self.number() || by_id == Some(number)
+    }
+
+    /// The server of this id, on whatever link it comes, as sessions note it.
+    pub(super) fn server(sid: ServerId) -> Option<u64> {
+        let id = u64::try_from(sid.0).ok();
+        id.map(|id| id | BY_ID).filter(|n| *n != Self::GONE)
+    }
+
+    /// A server that is not there any more, as sessions note it: nobody's number.
+    pub(super) const GONE: u64 = u64::MAX;
 }
 
 /// What this server is to the others.

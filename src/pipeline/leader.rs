@@ -30,9 +30,10 @@ impl Server {
         }
     }
 
-    /// A session wants to go on at the learner on `link`: it may if it lives, and is that learner's
-    /// from now on.
-    pub fn revalidate(&self, link: u64, session: SessionId, timeout: i32, now: Now) -> bool {
+    /// A session wants to go on at the learner that is `owner`: it may if it lives, and is that
+    /// learner's from now on. Not while requests are held: the next leader may know already who has
+    /// which session, and is to be asked.
+    pub fn revalidate(&mut self, owner: Owner, session: SessionId, timeout: i32, now: Now) -> bool {
         let alive = self.sessions.get(session).filter(|s| !s.is_closing());
         // A local one is ours alone (Apache: `checkIfValidGlobalSession`).
         if alive.is_none_or(|s| !s.is_global()) {
@@ -40,7 +41,8 @@ impl Server {
         }
         self.sessions
             .track(session, timeout, now.mono_ms)
-            .set_owner(Owner::Link(link).number());
+            .set_owner(owner.number());
+        self.owners.note(session);
         true
     }
 }

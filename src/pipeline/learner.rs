@@ -155,16 +155,10 @@ impl Upstream {
         }
     }
 
-    /// Everything unanswered, in the order in which it came, and who wants to resume.
-    pub(super) fn take_all(&mut self) -> (Vec<(OpCode, Local)>, Vec<Resuming>) {
-        let all = std::mem::take(self);
-        self.seq = all.seq;
-        self.closing = all.closing;
-        let writes = all.writes.into_values().flatten();
-        let mut requests: Vec<_> = writes.chain(all.syncs).map(|l| (l.op, l)).collect();
-        requests.sort_unstable_by_key(|(_, l)| l.seq);
+    /// Who wants to resume.
+    pub(super) fn take_resuming(&mut self) -> Vec<Resuming> {
         let mut resuming: Vec<Resuming> = Vec::new();
-        for (session, waiting) in all.resuming {
+        for (session, waiting) in std::mem::take(&mut self.resuming) {
             resuming.extend(
                 waiting
                     .into_iter()
@@ -173,6 +167,18 @@ impl Upstream {
         }
         // Stable: two of one session stay in order.
         resuming.sort_by_key(|(session, ..)| *session);
+        resuming
+    }
+
+    /// Everything unanswered, in the order in which it came, and who wants to resume.
+    pub(super) fn take_all(&mut self) -> (Vec<(OpCode, Local)>, Vec<Resuming>) {
+        let resuming = self.take_resuming();
+        let all = std::mem::take(self);
+        self.seq = all.seq;
+        self.closing = all.closing;
+        let writes = all.writes.into_values().flatten();
+        let mut requests: Vec<_> = writes.chain(all.syncs).map(|l| (l.op, l)).collect();
+        requests.sort_unstable_by_key(|(_, l)| l.seq);
         (requests, resuming)
     }
 }

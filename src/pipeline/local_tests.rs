@@ -298,7 +298,7 @@ fn a_leader_takes_writes_of_other_servers_local_sessions_and_no_ephemerals() {
     let mut server = server(Role::Leader, true);
     let mut ask = |session: i64, flags: i32, p: &str| {
         let request = Request {
-            owner: Owner::Link(7),
+            owner: Owner::Link(7, ServerId(2)),
             ..internal(
                 SessionId(session),
                 OpCode::Create,
@@ -324,9 +324,9 @@ fn a_leader_takes_writes_of_other_servers_local_sessions_and_no_ephemerals() {
 fn it_does_not_move() {
     let mut server = server(Role::Leader, true);
     let client = Client::open(&mut server, 1);
-    assert!(!server.revalidate(7, client.session, 4000, at(1)));
+    assert!(!server.revalidate(Owner::Link(7, ServerId(2)), client.session, 4000, at(1)));
     server.sessions.upgrade(client.session, SessionKind::Global);
-    assert!(server.revalidate(7, client.session, 4000, at(1)));
+    assert!(server.revalidate(Owner::Link(7, ServerId(2)), client.session, 4000, at(1)));
 }
 
 #[test]

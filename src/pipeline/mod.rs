@@ -11,6 +11,7 @@ mod event;
 mod leader;
 mod learner;
 mod local;
+mod owners;
 mod prep;
 mod prep_multi;
 mod prep_ops;

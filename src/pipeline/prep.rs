@@ -252,7 +252,8 @@ impl Prep {
         }
         match session.owner() {
             None => session.set_owner(ctx.owner.number()),
-            Some(owner) if owner == ctx.owner.number() => {}
+            // Before it led, this server was told of the other's id only.
+            Some(owner) if ctx.owner.has(owner) => session.set_owner(ctx.owner.number()),
             Some(_) => return Err(Code::SessionMoved),
         }
         Ok(())

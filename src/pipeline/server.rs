@@ -14,6 +14,7 @@ use crate::zab::{Broadcast, QuorumVerifier};
 
 use super::event::{Effects, Input, LogOp, Now, Owner, Request, Role, ServerOptions, SnapshotJob};
 use super::learner::Upstream;
+use super::owners::OwnerNotes;
 use super::prep::{Prep, Refused};
 use super::reaper::Reaper;
 use super::roll::RollClock;
@@ -71,6 +72,8 @@ pub struct Server {
     pub(super) throttler: Throttler,
     /// New requests while a leader prepares none.
     pub(super) held: Option<VecDeque<Request>>,
+    /// What is told, or was, of the sessions' owners when leadership moves.
+    pub(super) owners: OwnerNotes,
     pub(super) reaper: Reaper,
     roll: RollClock,
     snapshot_running: bool,
@@ -102,6 +105,7 @@ impl Server {
             next_session: first_session_id(options.server_id, now.mono_ms),
             throttler: Throttler::new(options.throttle.clone(), sessions.clone()),
             held: None,
+            owners: OwnerNotes::default(),
             reaper: Reaper::new(&options, now),
             roll: RollClock::new(options.snap_count, options.snap_size, options.seed),
             snapshot_running: false,
@@ -232,6 +236,7 @@ impl Server {
             return self.exhausted(request, now, out);
         };
         self.track_forwarded(&request, now);
+        self.owners.note(request.session);
         match self.prep.prepare(&request, zxid, now) {
             Ok(bytes) => self.propose(zxid, bytes, request, now, out),
             Err(Refused::Undecodable) => self.refuse(request, Code::MarshallingError),

@@ -5,7 +5,7 @@
 //! none of it. A learner keeps what it passed on until it is answered, and so can send it to the next
 //! leader, or prepare it itself.
 
-use crate::base::Zxid;
+use crate::base::{ServerId, Zxid};
 use crate::proto::OpCode;
 use crate::zab::{Broadcast, QuorumVerifier};
 
@@ -26,21 +26,35 @@ impl Server {
         self.held.get_or_insert_default();
     }
 
+    /// True while new requests wait.
+    pub fn is_holding(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// The leader goes on, in the same epoch.
     pub fn release(&mut self, now: Now, out: &mut Effects) {
         for request in self.held.take().unwrap_or_default() {
             self.prepare(request, now, out);
         }
+        // With no zxid left it is over again.
+        if self.is_holding() {
+            return;
+        }
+        for (session, inbox, timeout) in self.upstream.take_resuming() {
+            self.resume_here(inbox, session, timeout, now, out);
+        }
     }
 
     /// The next leader is not this server, or is it in a new epoch: nothing more is prepared.
-    /// Everything that was proposed is applied.
-    pub fn resign(&mut self, out: &mut Effects) {
+    /// Everything that was proposed is applied. `sid` knows who is on a link: owners stay noted by
+    /// their ids.
+    pub fn resign(&mut self, sid: impl Fn(u64) -> Option<ServerId>, out: &mut Effects) {
         debug_assert!(self.zab.is_empty(), "a leader resigns with nothing open");
         let mut all = self.held.take().unwrap_or_default();
         all.extend(self.throttler.take_waiting());
         self.options.role = Role::Learner;
-        self.sessions.reopen();
+        self.end_telling();
+        self.sessions.reopen(|n| self.by_id(n, &sid));
         // What it did of itself the next leader does, but for making its local sessions everybody's.
         all.retain(|r| {
             let own = r.origin.is_some() || r.op == OpCode::CreateSession;
@@ -75,7 +89,8 @@ impl Server {
     }
 
     /// Leads from `opening` on, the place behind which the first transaction comes. Sessions get
-    /// their whole time again, and belong to whoever asks first for them.
+    /// their whole time again. Their clients are where the leader before said, or nobody knows; then
+    /// they are here if they have a connection, and else where they ask first.
     pub fn lead(&mut self, opening: Zxid, now: Now, out: &mut Effects) {
         out.forward.clear();
         self.options.role = Role::Leader;
@@ -85,9 +100,14 @@ impl Server {
         self.prep = Prep::new(tree, sessions.clone(), self.options.clone());
         self.throttler = Throttler::new(self.options.throttle.clone(), sessions);
         self.reaper = Reaper::new(&self.options, now);
-        let bound = |s| self.bound.contains_key(&s);
+        self.take_told();
+        let (me, here) = (Owner::server(self.options.server_id), Owner::Here.number());
         self.sessions
-            .restart(now.mono_ms, |s| bound(s).then(|| Owner::Here.number()));
+            .restart(now.mono_ms, |session, told| match told {
+                None => self.bound.contains_key(&session).then_some(here),
+                told if told == me => Some(here),
+                told => told,
+            });
         self.forget_gone(out);
         let (requests, resuming) = self.upstream.take_all();
         for (op, local) in requests {

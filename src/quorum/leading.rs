@@ -1,18 +1,23 @@
 //! The role of a leader: the leader's side of ZAB, and the server that orders writes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::data::Data;
 use super::event::{DiskOp, Effect, Effects, Input};
 use super::membership::ConfigEvents;
 use super::peer::{Ended, Peer, take_common};
-use crate::base::{Epoch, ServerId, Zxid};
+use crate::base::{Epoch, ServerId, SessionId, Zxid};
 use crate::pipeline::{self, Forward, LogOp, Membership, Now, Owner, Server, SnapshotJob};
 use crate::proto::OpCode;
-use crate::zab::Logged;
 use crate::zab::leader::{
     ForwardedRequest, Leader, LeaderEffect, LeaderOptions, LearnerKind, Phase,
 };
+use crate::zab::{LinkId, Logged};
+
+/// Sessions whose owners the heir is told in one packet: 32 kB of them. It asks for the next, so
+/// that what else goes its way waits for one packet at most.
+const TOLD_AT_ONCE: usize = 4096;
 
 /// How many learners a leader has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +46,10 @@ pub(super) struct Leading {
     ready: Option<Epoch>,
     /// Who leads next: the reign is over.
     next: Option<ServerId>,
+    /// Sessions whose owners the heir is not told yet.
+    untold: Option<VecDeque<SessionId>>,
+    /// Sessions that wait to go on with another learner.
+    resuming: Vec<(LinkId, SessionId, i32)>,
     /// Why a handover was given up.
     given_up: Option<&'static str>,
     pub(super) configs: ConfigEvents,
@@ -77,6 +86,8 @@ impl Leading {
             server,
             ready: None,
             next: None,
+            untold: None,
+            resuming: Vec::new(),
             given_up: None,
             configs: ConfigEvents::new(&peer.options.members),
             standalone_enabled: peer.options.standalone_enabled,
@@ -116,7 +127,8 @@ impl Leading {
     /// The reign is over: the server, which waits for the next leader from now on.
     pub(super) fn into_server(mut self, out: &mut Effects) -> Option<Server> {
         if let Some(server) = &mut self.server {
-            server.resign(&mut self.effects);
+            let sid = |link| self.leader.sid_on(LinkId(link));
+            server.resign(sid, &mut self.effects);
             take_common(&mut self.effects, out);
         }
         self.server
@@ -312,21 +324,26 @@ impl Leading {
                 }
             }
             LeaderEffect::Revalidate(link, session, timeout) => {
-                let server = self.server.as_ref().filter(|_| self.serves());
-                let valid = server.is_some_and(|s| s.revalidate(link.0, session, timeout, now));
-                self.leader.revalidated(link, session, valid);
+                self.resuming.push((link, session, timeout));
+                self.revalidate(now);
             }
+            LeaderEffect::TellOwners => self.tell_owners(),
             LeaderEffect::Synced => self.server_step(now, pipeline::Input::Synced),
             LeaderEffect::Hold => {
                 if let Some(server) = &mut self.server {
                     server.hold();
                 }
+                self.tell_changes();
+                self.leader.holding();
             }
             LeaderEffect::Resume(why) => {
                 self.given_up = Some(why);
+                self.untold = None;
                 if let Some(server) = &mut self.server {
+                    server.end_telling();
                     server.release(now, &mut self.effects);
                 }
+                self.revalidate(now);
                 self.take_log(now, out);
                 // With no zxid left they are held again, and syncs behind them wait on.
                 if !self.effects.exhausted {
@@ -342,6 +359,50 @@ impl Leading {
             LeaderEffect::StepDown(why) => return Some(Ended::Left(why)),
         }
         None
+    }
+
+    /// Sessions that go on with a learner; while writes are held they wait, for this leader or the
+    /// next one.
+    fn revalidate(&mut self, now: Now) {
+        if self.server.as_ref().is_some_and(Server::is_holding) {
+            return;
+        }
+        let serves = self.serves();
+        for (link, session, timeout) in std::mem::take(&mut self.resuming) {
+            let sid = self.leader.sid_on(link).unwrap_or(ServerId(-1));
+            let owner = Owner::Link(link.0, sid);
+            let server = self.server.as_mut().filter(|_| serves);
+            let valid = server.is_some_and(|s| s.revalidate(owner, session, timeout, now));
+            self.leader.revalidated(link, session, valid);
+        }
+    }
+
+    /// The heir hears where the clients of some more sessions are.
+    fn tell_owners(&mut self) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        let untold = self
+            .untold
+            .get_or_insert_with(|| server.begin_telling().into());
+        let n = untold.len().min(TOLD_AT_ONCE);
+        let part: Vec<_> = untold.drain(..n).collect();
+        let last = untold.is_empty();
+        let sid = |link| self.leader.sid_on(LinkId(link));
+        let owners = server.owners_of(&part, sid);
+        self.leader.owners(&owners, last);
+    }
+
+    /// And, once nothing changes any more, what has changed meanwhile.
+    fn tell_changes(&mut self) {
+        if let (Some(server), Some(_)) = (&mut self.server, self.untold.take()) {
+            let changed = server.end_telling();
+            for part in changed.chunks(TOLD_AT_ONCE) {
+                let sid = |link| self.leader.sid_on(LinkId(link));
+                let owners = server.owners_of(part, sid);
+                self.leader.changed_owners(&owners);
+            }
+        }
     }
 
     fn snapshot(&self, data: &Data) -> SnapshotJob {
@@ -372,7 +433,7 @@ impl Leading {
             return self.leader.refuse(request.link, why);
         };
         let request = pipeline::Request {
-            owner: Owner::Link(request.link.0),
+            owner: Owner::Link(request.link.0, request.sid),
             session: request.session,
             xid: request.cxid,
             op,

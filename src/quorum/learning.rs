@@ -356,6 +356,11 @@ impl Learning {
                     self.server_step(now, pipeline::Input::Revalidated(session, valid));
                 }
             }
+            LearnerEffect::Owners(owners) => {
+                if let Some(server) = &mut self.server {
+                    server.owners_told(&owners);
+                }
+            }
             LearnerEffect::Ping(zxid) => self.answer_ping(now, zxid),
             LearnerEffect::Moved(to) => return Some(Ended::Moved(to)),
             LearnerEffect::StartOver => return Some(Ended::Again),

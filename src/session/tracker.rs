@@ -148,14 +148,14 @@ impl SessionTracker {
     }
 
     /// Another reign begins: every session lives, has its whole time from `now` on, and its client is
-    /// where `owner` says.
-    pub fn restart(&self, now: i64, owner: impl Fn(SessionId) -> Option<u64>) {
+    /// where `owner` says, who gets the owner noted so far.
+    pub fn restart(&self, now: i64, owner: impl Fn(SessionId, Option<u64>) -> Option<u64>) {
         self.learner.store(false, Ordering::Relaxed);
         let all: Vec<_> = self.sessions.iter().map(|s| s.value().clone()).collect();
         for session in all {
             session.closing.store(false, Ordering::Release);
             session.touch(now);
-            let number = owner(session.id).unwrap_or(0);
+            let number = owner(session.id, session.owner()).unwrap_or(0);
             session.owner.store(number, Ordering::Relaxed);
             // What is on its way to be everybody's goes this server's own way now.
             if session.kind() == SessionKind::Upgrading {
@@ -166,13 +166,16 @@ impl SessionTracker {
     }
 
     /// The ends that were on their way are not any more, and another server decides about new ones
-    /// of sessions that are not local.
-    pub fn reopen(&self) {
+    /// of sessions that are not local. `owner` says how to note the owner from now on.
+    pub fn reopen(&self, owner: impl Fn(u64) -> u64) {
         self.learner.store(true, Ordering::Relaxed);
         self.buckets.lock().clear();
         let all: Vec<_> = self.sessions.iter().map(|s| s.value().clone()).collect();
         for session in all {
             session.closing.store(false, Ordering::Release);
+            if let Some(known) = session.owner() {
+                session.set_owner(owner(known));
+            }
             self.file_anew(&session);
         }
     }
@@ -339,12 +342,15 @@ mod tests {
             t.track(SessionId(id), 2000, 0).set_owner(owner);
         }
         assert_eq!(t.expire(3000), [SessionId(1), SessionId(2)]);
-        t.restart(3100, |s| (s == SessionId(2)).then_some(1));
+        t.restart(3100, |s, known| {
+            known.filter(|_| s == SessionId(2)).map(|o| o - 7)
+        });
         let owner = |id| t.get(SessionId(id)).and_then(|s| s.owner());
         assert_eq!((owner(1), owner(2)), (None, Some(1)));
         assert!(t.expire(5999).is_empty());
         assert_eq!(t.expire(6000), [SessionId(1), SessionId(2)]);
-        t.reopen();
+        t.reopen(|o| o + 4);
+        assert_eq!((owner(1), owner(2)), (None, Some(5)));
         assert!(t.get(SessionId(1)).is_some_and(|s| !s.is_closing()));
     }
 

@@ -18,8 +18,9 @@ pub const BEHIND_LEADER_INFO: usize = 4;
 pub struct Capabilities(u32);
 
 impl Capabilities {
-    /// Takes over from a leader, or follows another one, without an election (HANDOVER).
-    pub const HANDOVER: Self = Self(1);
+    /// Takes over from a leader, or follows another one, without an election (HANDOVER,
+    /// HANDOVEROWNERS). Builds that said 1 knew the former only.
+    pub const HANDOVER: Self = Self(2);
 
     /// What this version can do.
     pub const OURS: Self = Self::HANDOVER;

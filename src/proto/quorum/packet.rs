@@ -93,6 +93,9 @@ packets! {
     Handover = 23041, "HANDOVER", ToLearner;
     /// Not of Apache: the learner that HANDOVER names has everything, and takes learners.
     HandoverReady = 23042, "HANDOVERREADY", ToMaster;
+    /// Not of Apache: where sessions' clients are, for the learner that is to lead; see
+    /// [`super::payload::Owners`]. Without data it is the answer, which asks for more.
+    HandoverOwners = 23043, "HANDOVEROWNERS", Both;
 }
 
 /// Most identities one packet may carry. Differs: Apache knows no limit but memory.

@@ -134,6 +134,52 @@ impl RevalidateAnswer {
     }
 }
 
+/// The data of HANDOVEROWNERS: sessions by the server that their clients are connected to, or by
+/// [`GONE`] or [`UNOWNED`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owners(pub Vec<(i64, Vec<SessionId>)>);
+
+/// The server that a session's client was connected to is gone: it must resume the session first.
+pub const GONE: i64 = -1;
+
+/// Nobody knows where a session's client is: whoever asks first has it.
+pub const UNOWNED: i64 = -2;
+
+impl Owners {
+    /// Reads the data. Takes no more memory than a few times its length.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`], [`DecodeError::Null`], [`DecodeError::Length`].
+    pub fn decode(data: Option<&[u8]>) -> Result<Self, DecodeError> {
+        let mut input = present(data)?;
+        let groups = input.int()?;
+        let mut all = Vec::new();
+        for _ in 0..groups {
+            let who = input.long()?;
+            let count = input.int()?;
+            let n = usize::try_from(count).map_err(|_| DecodeError::Length(count))?;
+            if input.rest().len() / 8 < n {
+                return Err(DecodeError::Short);
+            }
+            let sessions = (0..n).map(|_| input.long().map(SessionId));
+            all.push((who, sessions.collect::<Result<_, _>>()?));
+        }
+        Ok(Self(all))
+    }
+
+    /// The data.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.count(self.0.len());
+        for (who, sessions) in &self.0 {
+            out.long(*who);
+            out.count(sessions.len());
+            sessions.iter().for_each(|s| out.long(s.0));
+        }
+        out
+    }
+}
+
 /// The sessions a learner heard of since the last PING, with their timeouts in milliseconds. The
 /// answer's data may be empty but never null: that would end a Java leader's handler.
 pub fn encode_touches(touched: impl IntoIterator<Item = (SessionId, i32)>) -> Vec<u8> {
@@ -277,5 +323,30 @@ mod tests {
             new_leader_config(Some(b"version=0")).as_deref(),
             Some("version=0")
         );
+    }
+
+    #[test]
+    fn owners_take_no_more_memory_than_they_are_long() {
+        let owners = Owners(vec![
+            (GONE, vec![SessionId(-7)]),
+            (3, vec![SessionId(1), SessionId(2)]),
+        ]);
+        let bytes = owners.encode();
+        assert_eq!(Owners::decode(Some(&bytes)), Ok(owners));
+        for cut in 0..bytes.len() {
+            let read = Owners::decode(Some(&bytes[..cut]));
+            assert_eq!(read, Err(DecodeError::Short), "{cut}");
+        }
+        let head = |groups: i32, count: i32| {
+            let mut out = Vec::new();
+            out.int(groups);
+            out.long(1);
+            out.int(count);
+            Owners::decode(Some(&out))
+        };
+        assert_eq!(head(1, i32::MAX), Err(DecodeError::Short));
+        assert_eq!(head(i32::MAX, 0), Err(DecodeError::Short));
+        assert_eq!(head(1, -1), Err(DecodeError::Length(-1)));
+        assert_eq!(Owners::decode(None), Err(DecodeError::Null));
     }
 }

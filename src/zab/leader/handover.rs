@@ -1,16 +1,17 @@
 //! A reign that ends on purpose: another server is named to lead, or the same one leads in a new
 //! epoch (not of Apache).
 //!
-//! New writes are held until everything proposed is committed and applied here. Then the heir is
-//! told, in the same stream as the proposals: it answers when it has applied everything and takes
+//! The heir is told which server each session's client is connected to (HANDOVEROWNERS), a part at a
+//! time while writes go on. Then new writes are held until everything proposed is committed and
+//! applied here. Then the heir is told, in the same stream as the proposals: it answers when it has applied everything and takes
 //! learners, and only then the others are told to follow it. What comes next is the ordinary
 //! discovery and synchronisation. HANDOVER only takes the place of the election, and whoever names
 //! the leader, it needs the promises of a quorum as ever: being wrong costs time, never data.
 
-use super::handler::{Handler, LearnerKind, Stage};
+use super::handler::{self, Handler, LearnerKind};
 use super::{Leader, LeaderEffect, Phase};
 use crate::base::ServerId;
-use crate::proto::quorum::payload::encode_activate;
+use crate::proto::quorum::payload::{Owners, encode_activate};
 use crate::proto::quorum::{Capabilities, PacketType, QuorumPacket};
 use crate::zab::link::LinkId;
 
@@ -28,14 +29,26 @@ pub const NOT_SETTLED: &str = "what was proposed is not decided in time";
 /// Why a handover was given up whose heir did not answer.
 pub const NOT_CAUGHT_UP: &str = "the server that was to lead did not catch up in time";
 
+/// How far a handover has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The heir is told the owners of sessions.
+    Telling,
+    /// Writes are about to be held.
+    Holding,
+    /// They are held until everything is applied.
+    Settling,
+    /// The heir was told to lead.
+    Asked,
+}
+
 /// A handover under way.
 #[derive(Debug)]
 pub(super) struct Handover {
     to: ServerId,
     /// Its link; none when we go on ourselves.
     link: Option<LinkId>,
-    /// It was told.
-    asked: bool,
+    stage: Stage,
     pub(super) until_ms: i64,
 }
 
@@ -57,7 +70,13 @@ impl Leader {
             );
         }
         self.now_ms = now;
-        self.begin_handover(to, Some(link), now + HOLD_MS);
+        self.handover = Some(Handover {
+            to,
+            link: Some(link),
+            stage: Stage::Telling,
+            until_ms: now + self.sync_ms(),
+        });
+        self.out.push(LeaderEffect::TellOwners);
         Ok(to)
     }
 
@@ -66,6 +85,10 @@ impl Leader {
     /// # Errors
     /// Why it cannot be: an election must do it, as among Apache's servers.
     pub fn renew(&mut self, now: i64) -> Result<(), &'static str> {
+        // That ends the epoch, too.
+        if matches!(&self.handover, Some(h) if h.stage == Stage::Telling) {
+            return Ok(());
+        }
         self.check_free()?;
         let known = |h: &&Handler| h.is_known();
         let all = |h: &Handler| h.capabilities.has(Capabilities::HANDOVER);
@@ -75,7 +98,13 @@ impl Leader {
         if !self.quorum.is_quorum(|s| s == self.me || self.moves(s)) {
             return Err("no quorum is up to date");
         }
-        self.begin_handover(self.me, None, now + self.sync_ms());
+        self.handover = Some(Handover {
+            to: self.me,
+            link: None,
+            stage: Stage::Holding,
+            until_ms: now + self.sync_ms(),
+        });
+        self.out.push(LeaderEffect::Hold);
         Ok(())
     }
 
@@ -148,24 +177,58 @@ impl Leader {
         }
     }
 
-    fn begin_handover(&mut self, to: ServerId, link: Option<LinkId>, until_ms: i64) {
-        self.handover = Some(Handover {
-            to,
-            link,
-            asked: false,
-            until_ms,
-        });
-        self.out.push(LeaderEffect::Hold);
-        self.advance_handover();
+    /// The answer to [`LeaderEffect::TellOwners`]: some owners, or the last ones.
+    pub fn owners(&mut self, owners: &Owners, last: bool) {
+        let telling = |h: &&mut Handover| h.stage == Stage::Telling;
+        let Some(handover) = self.handover.as_mut().filter(telling) else {
+            return;
+        };
+        if last {
+            handover.stage = Stage::Holding;
+            handover.until_ms = self.now_ms + HOLD_MS;
+        }
+        self.changed_owners(owners);
+        if last {
+            self.out.push(LeaderEffect::Hold);
+        }
+    }
+
+    /// Owners that changed while others were told, or some of the others.
+    pub fn changed_owners(&mut self, owners: &Owners) {
+        if let Some(link) = self.handover.as_ref().and_then(|h| h.link) {
+            let packet = QuorumPacket::new(PacketType::HandoverOwners, self.cache.last());
+            self.send(link, packet.with_data(owners.encode()));
+        }
+    }
+
+    /// The heir wants to hear more.
+    pub(super) fn heir_listens(&mut self, link: LinkId) {
+        let heir = |h: &Handover| h.stage == Stage::Telling && h.link == Some(link);
+        if self.handover.as_ref().is_some_and(heir) {
+            self.out.push(LeaderEffect::TellOwners);
+        }
+    }
+
+    /// The answer to [`LeaderEffect::Hold`]: writes are held, and nothing about owners is left to
+    /// be told.
+    pub fn holding(&mut self) {
+        if let Some(handover) = &mut self.handover {
+            handover.stage = Stage::Settling;
+            self.advance_handover();
+        }
     }
 
     /// Once nothing is open any more the heir is told.
     pub(super) fn advance_handover(&mut self) {
         let settled = self.proposals.is_empty() && self.applied >= self.cache.last();
-        let Some(handover) = self.handover.as_mut().filter(|h| settled && !h.asked) else {
+        let Some(handover) = self
+            .handover
+            .as_mut()
+            .filter(|h| settled && h.stage == Stage::Settling)
+        else {
             return;
         };
-        handover.asked = true;
+        handover.stage = Stage::Asked;
         handover.until_ms = self.now_ms + ANSWER_MS;
         let to = handover.to;
         match handover.link {
@@ -184,7 +247,7 @@ impl Leader {
 
     /// The heir has everything, and takes learners.
     pub(super) fn heir_ready(&mut self, link: LinkId) {
-        let heir = self.handover.as_ref().filter(|h| h.asked);
+        let heir = self.handover.as_ref().filter(|h| h.stage == Stage::Asked);
         match heir.filter(|h| h.link == Some(link)).map(|h| h.to) {
             Some(to) => self.end_reign(to, Some(link)),
             None => self.close(link, "it takes over what nobody gave it"),
@@ -221,16 +284,16 @@ impl Leader {
         let Some(late) = self.handover.take_if(|h| now >= h.until_ms) else {
             return;
         };
-        let why = match late.asked {
-            true => NOT_CAUGHT_UP,
-            false => NOT_SETTLED,
+        let why = match late.stage {
+            Stage::Telling | Stage::Asked => NOT_CAUGHT_UP,
+            Stage::Holding | Stage::Settling => NOT_SETTLED,
         };
         match late.link {
             None => self.step_down("the epoch has no zxid left, and its last writes take too long"),
             Some(link) => {
                 self.out.push(LeaderEffect::Resume(why));
                 // It may have ceased to follow us.
-                if late.asked {
+                if late.stage == Stage::Asked {
                     self.close(link, why);
                 }
             }
@@ -241,7 +304,7 @@ impl Leader {
 impl Handler {
     /// True when it understands HANDOVER where it stands.
     fn may_be_told(&self) -> bool {
-        self.stage == Stage::UpToDate && self.capabilities.has(Capabilities::HANDOVER)
+        self.stage == handler::Stage::UpToDate && self.capabilities.has(Capabilities::HANDOVER)
     }
 
     /// True when it votes, has our history, and follows whoever it is told to.

@@ -1,6 +1,13 @@
 //! Reigns that end on purpose: a leader with scripted learners.
 
 use super::*;
+use crate::proto::quorum::payload::Owners;
+
+/// There are no sessions, and nothing is prepared from here on.
+fn held(t: &mut Talk) {
+    t.leader.owners(&Owners::default(), true);
+    t.leader.holding();
+}
 
 /// An active leader of epoch 2 of three with followers of ours, 2 and 3, on links 2 and 3.
 fn all_ours() -> Talk {
@@ -30,7 +37,18 @@ fn a_handover_waits_for_what_is_open_and_for_the_heir() {
     t.leader.propose(0, z(2, 1), Arc::from([]));
     t.did();
     assert_eq!(t.leader.hand_over(0, Some(ServerId(3))), Ok(ServerId(3)));
-    assert_eq!(t.did(), ["Hold"]);
+    assert_eq!(t.did(), ["TellOwners"]);
+    t.leader.owners(&Owners::default(), false);
+    assert_eq!(t.did(), ["3 HANDOVEROWNERS 1:1"]);
+    t.hear(2, QuorumPacket::new(P::HandoverOwners, z(2, 0)));
+    assert!(t.did().is_empty(), "who asked that?");
+    t.hear(3, QuorumPacket::new(P::HandoverOwners, z(2, 0)));
+    assert_eq!(t.did(), ["TellOwners"]);
+    t.leader.owners(&Owners::default(), true);
+    assert_eq!(t.did(), ["3 HANDOVEROWNERS 1:1", "Hold"]);
+    t.leader.changed_owners(&Owners::default());
+    t.leader.holding();
+    assert_eq!(t.did(), ["3 HANDOVEROWNERS 1:1"]);
     t.ack(2, z(2, 1));
     assert_eq!(t.did(), Vec::<String>::new(), "ours is not durable");
     t.leader.logged(z(2, 1));
@@ -91,6 +109,7 @@ fn a_handover_needs_a_quorum_that_moves() {
 fn a_handover_is_given_up_when_the_heir_is_late_or_gone() {
     let mut t = all_ours();
     assert!(t.leader.hand_over(0, Some(ServerId(3))).is_ok());
+    held(&mut t);
     t.did();
     t.leader.tick(HOLD_MS);
     let did = t.did();
@@ -104,6 +123,7 @@ fn a_handover_is_given_up_when_the_heir_is_late_or_gone() {
     t.hear(3, QuorumPacket::new(P::HandoverReady, z(1, 1)));
     assert!(t.did().is_empty());
     assert!(t.leader.hand_over(ANSWER_MS, Some(ServerId(2))).is_ok());
+    held(&mut t);
     t.did();
     t.leader.gone(LinkId(2));
     assert!(t.did().iter().any(|d| d.starts_with("Resume")));
@@ -115,7 +135,10 @@ fn a_handover_is_given_up_when_what_is_proposed_takes_too_long() {
     t.leader.propose(0, z(2, 1), Arc::from([]));
     t.did();
     assert!(t.leader.hand_over(0, Some(ServerId(3))).is_ok());
-    assert_eq!(t.did(), ["Hold"], "the heir is not told yet");
+    held(&mut t);
+    let did = t.did();
+    let told = |d: &String| d.starts_with("3 HANDOVER ");
+    assert!(!did.iter().any(told), "not yet: {did:?}");
     assert_eq!(t.leader.next_deadline(), HOLD_MS);
     t.leader.tick(HOLD_MS);
     let did = t.did();
@@ -140,6 +163,7 @@ fn an_epoch_that_ends_goes_on_in_the_next_one() {
     t.did();
     assert_eq!(t.leader.renew(0), Ok(()));
     assert_eq!(t.did(), ["Hold"]);
+    t.leader.holding();
     t.leader.logged(z(2, 1));
     t.ack(2, z(2, 1));
     let did = t.did();
@@ -163,6 +187,7 @@ fn a_voter_that_promised_a_later_epoch_is_overtaken() {
         t.now = now;
         t.leader.connected(now, LinkId(7));
         t.hear(7, hello.clone());
+        t.leader.holding();
         let did = t.did();
         assert_eq!(
             did.contains(&"HandedOver(ServerId(1))".into()),
@@ -171,4 +196,27 @@ fn a_voter_that_promised_a_later_epoch_is_overtaken() {
         );
         t.leader.gone(LinkId(7));
     }
+}
+
+/// A heir that does not ask for more is given up; an epoch that ends meanwhile ends by the handover.
+#[test]
+fn owners_are_told_while_writes_go_on_and_not_for_ever() {
+    let mut t = all_ours();
+    assert!(t.leader.hand_over(0, Some(ServerId(3))).is_ok());
+    t.did();
+    t.leader.owners(&Owners::default(), false);
+    assert_eq!(t.leader.renew(0), Ok(()));
+    assert_eq!(t.did(), ["3 HANDOVEROWNERS 1:1"]);
+    let limit = t.leader.sync_ms();
+    for now in (0..=limit).step_by(500) {
+        for sid in [2, 3] {
+            t.now = now;
+            t.hear(sid, QuorumPacket::new(P::Ping, z(2, 0)).with_data(vec![]));
+        }
+        t.leader.tick(now);
+    }
+    let did = t.did();
+    assert!(did.iter().any(|d| d.starts_with("Resume")), "{did:?}");
+    assert!(!did.iter().any(|d| d.contains("close")), "it follows");
+    assert_eq!(t.leader.phase(), Phase::Active);
 }

@@ -87,6 +87,8 @@ pub struct LeaderOptions {
 pub struct ForwardedRequest {
     /// Which link it came on: the owner of its session.
     pub link: LinkId,
+    /// The server at the other end; negative if it told no id.
+    pub sid: ServerId,
     /// Whose request.
     pub session: SessionId,
     /// The client's xid.
@@ -145,7 +147,9 @@ pub enum LeaderEffect {
     Revalidate(LinkId, SessionId, i32),
     /// Answer the oldest sync of our own clients.
     Synced,
-    /// Prepare no new writes, but keep them.
+    /// Tell some more owners of sessions with [`Leader::owners`].
+    TellOwners,
+    /// Prepare no new writes, but keep them; then call [`Leader::holding`].
     Hold,
     /// The handover is given up for this reason: prepare what was kept.
     Resume(&'static str),
@@ -269,6 +273,12 @@ impl Leader {
         (self.cache, self.proposals.into_entries())
     }
 
+    /// Who is on a link; `None` when nobody is any more, or has told no id.
+    pub fn sid_on(&self, link: LinkId) -> Option<ServerId> {
+        let sid = self.handlers.get(&link).map(|h| h.sid);
+        sid.filter(|sid| sid.0 >= 0)
+    }
+
     /// Own id.
     pub fn me(&self) -> ServerId {
         self.me
@@ -389,6 +399,7 @@ impl Leader {
             PacketType::Request => self.request(link, packet),
             PacketType::Revalidate => self.revalidate(link, &packet),
             PacketType::HandoverReady => self.heir_ready(link),
+            PacketType::HandoverOwners => self.heir_listens(link),
             // Apache logs it and goes on.
             _ => tracing::warn!(
                 target: "o.a.z.s.q.LearnerHandler",
@@ -417,6 +428,7 @@ impl Leader {
         }
         let request = ForwardedRequest {
             link,
+            sid: self.sid_on(link).unwrap_or(ServerId(-1)),
             session: r.session,
             cxid: r.cxid,
             op: r.op,

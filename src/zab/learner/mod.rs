@@ -19,7 +19,7 @@ use super::leader::{History, LearnerKind};
 use super::link::Logged;
 use crate::base::{Epoch, Id, ServerId, SessionId, Zxid};
 use crate::config::Ensemble;
-use crate::proto::quorum::payload::{encode_int, encode_touches};
+use crate::proto::quorum::payload::{Owners, encode_int, encode_touches};
 use crate::proto::quorum::{
     Capabilities, LearnerInfo, LearnerRequest, PacketType, QuorumPacket, RevalidateRequest,
 };
@@ -65,6 +65,8 @@ pub enum LearnerEffect {
     Synced,
     /// The leader's word on a session.
     Revalidated(SessionId, bool),
+    /// Where the clients of some sessions are: this server is to lead.
+    Owners(Owners),
     /// Send the sessions that showed life, with [`Learner::ping`].
     Ping(Zxid),
     /// The log cannot be cut as the leader wants: connect to it again, and ask for everything.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Decided, Learner, LearnerEffect, Phase};
 use crate::base::{ServerId, Zxid};
-use crate::proto::quorum::payload::decode_activate;
+use crate::proto::quorum::payload::{Owners, decode_activate};
 use crate::proto::quorum::{PacketType, QuorumPacket, RevalidateAnswer};
 use crate::telemetry::metrics::METRICS;
 use crate::zab::leader::LearnerKind;
@@ -55,6 +55,7 @@ impl Learner {
                 self.settle();
             }
             (PacketType::Revalidate, _) => self.revalidated(&packet),
+            (PacketType::HandoverOwners, _) => self.owners(&packet),
             (PacketType::Handover, _) => self.handed_over(&packet),
             // The second acknowledgement that UPTODATE got is answered by some leaders.
             (PacketType::UpToDate, _) => {}
@@ -119,6 +120,17 @@ impl Learner {
                 },
             }
             self.decided.pop_front();
+        }
+    }
+
+    /// The leader, which is about to name us, says whose clients are where.
+    fn owners(&mut self, packet: &QuorumPacket) {
+        match Owners::decode(packet.data.as_deref()) {
+            Ok(owners) => {
+                self.out.push(LearnerEffect::Owners(owners));
+                self.send(QuorumPacket::new(PacketType::HandoverOwners, packet.zxid));
+            }
+            Err(_) => self.leave("HANDOVEROWNERS that cannot be read"),
         }
     }
 
