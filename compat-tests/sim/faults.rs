@@ -22,6 +22,10 @@ impl World {
         if self.rng.chance(20) {
             self.hand_over()?;
         }
+        // It takes much to meet: one seed in a hundred otherwise.
+        if self.mutation == Some(Mutation::OwnersUntold) && self.rng.chance(50) {
+            return self.late_words();
+        }
         match self.rng.below(22) {
             0..=3 => self.crash(a),
             4 => all.into_iter().try_for_each(|s| self.crash(s)),
