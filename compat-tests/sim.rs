@@ -1,6 +1,6 @@
 //! A whole ensemble in virtual time: the peers' state machines over simulated disks, links and
 //! clients, with crashes between any two effects, lost unsynced writes, broken, stalled and
-//! partitioned links, slow and full disks, clocks that jump, clients that leave unnoticed and leadership
+//! partitioned links, slow, full and lost disks, clocks that jump, clients that leave unnoticed and leadership
 //! that is handed over, all from one seed. Quorums are majorities, groups and weights; an observer is always there.
 //!
 //! What is checked: that nothing is said before it is durable (`promises.rs`); that the servers

@@ -184,7 +184,7 @@ impl World {
         if !self.committed.contains_key(&zxid) {
             return Err(format!("{zxid} is answered and not committed"));
         }
-        if !self.decides(|s| self.nodes[&s].disk.holds(zxid)) {
+        if !self.decides(|s| self.held(s, zxid)) {
             return Err(format!(
                 "{zxid} is answered and not on the disks of a quorum"
             ));

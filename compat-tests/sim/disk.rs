@@ -22,6 +22,8 @@ pub struct Disk {
     /// How many of them are durable.
     pub durable: usize,
     pub snaps: Vec<(Zxid, Vec<u8>)>,
+    /// It came in the place of one that had data, and says so (`db.autocreate=false`).
+    pub lost: bool,
 }
 
 /// In the order of the epochs; whether each begins where it should is for the model to say.
@@ -63,16 +65,24 @@ impl Disk {
 
     pub fn recover(&self) -> Result<(History, Data), String> {
         let data = self.replay(Zxid(i64::MAX))?;
+        // Transactions of an epoch that was accepted prove that it began (`store/epochs.rs`).
         let history = History {
             last: data.last(),
             accepted: self.accepted,
-            current: self.current,
+            current: self.current.max(data.last().epoch()),
         };
-        // Transactions of a new epoch are durable a moment before the epoch is.
         if self.current > self.accepted || history.last.epoch() > self.accepted {
             return Err(format!("recovery: {history:?}"));
         }
         Ok((history, data))
+    }
+
+    /// Where a history without a transaction ends: nobody is to count on one that was lost.
+    fn nothing(&self) -> Zxid {
+        match self.lost && self.log.is_empty() {
+            true => Zxid(-1),
+            false => Zxid::ZERO,
+        }
     }
 
     fn replay(&self, upto: Zxid) -> Result<Data, String> {
@@ -86,7 +96,7 @@ impl Disk {
             None => Data {
                 tree: Arc::new(DataTree::fresh(TreeOptions::default())),
                 sessions: BTreeMap::new(),
-                recent: CommittedLog::new(Zxid::ZERO, KEPT, 0),
+                recent: CommittedLog::new(self.nothing(), KEPT, 0),
             },
         };
         for (zxid, bytes) in &self.log {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use zabra::quorum::PeerState;
 
+use crate::disk::Disk;
 use crate::event::Event;
+use crate::mutation::Mutation;
 use crate::node::Node;
 use crate::world::{Fail, World};
 
@@ -20,7 +22,11 @@ impl World {
         if self.rng.chance(20) {
             self.hand_over()?;
         }
-        match self.rng.below(21) {
+        // It takes much to meet: one seed in a hundred otherwise.
+        if self.mutation == Some(Mutation::OwnersUntold) && self.rng.chance(50) {
+            return self.late_words();
+        }
+        match self.rng.below(22) {
             0..=3 => self.crash(a),
             4 => all.into_iter().try_for_each(|s| self.crash(s)),
             5 => {
@@ -91,11 +97,30 @@ impl World {
                 Ok(())
             }
             15..=16 => self.late_words(),
+            17 => self.wipe(a),
             _ => {
                 self.cut.clear();
                 Ok(())
             }
         }
+    }
+
+    /// A server's disk fails, and it comes back with an empty one.
+    fn wipe(&mut self, sid: i64) -> Fail {
+        if !self.wiped.is_empty() {
+            return Ok(());
+        }
+        self.crash(sid)?;
+        self.say(|| format!("{sid} has lost its disk"));
+        let lost = self.mutation != Some(Mutation::WipedCounts);
+        let disk = &mut self.nodes.get_mut(&sid).expect("a node").disk;
+        let had = (disk.end(), disk.current);
+        *disk = Disk {
+            lost,
+            ..Disk::default()
+        };
+        self.wiped.insert(sid, had);
+        Ok(())
     }
 
     /// No more faults; everybody starts.

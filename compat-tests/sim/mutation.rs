@@ -50,10 +50,12 @@ pub enum Mutation {
     ReadOvertakesWrite,
     /// The heir of a leader is not told where clients are.
     OwnersUntold,
+    /// A server with an empty disk in the place of one that had data counts in elections.
+    WipedCounts,
 }
 
 /// All of them, by name.
-pub const MUTATIONS: [(&str, Mutation); 19] = [
+pub const MUTATIONS: [(&str, Mutation); 20] = [
     ("ack-before-durable", Mutation::AckBeforeDurable),
     ("epoch-before-history", Mutation::EpochBeforeHistory),
     ("missed-trunc", Mutation::MissedTrunc),
@@ -73,6 +75,7 @@ pub const MUTATIONS: [(&str, Mutation); 19] = [
     ("lost-event", Mutation::LostEvent),
     ("read-overtakes-write", Mutation::ReadOvertakesWrite),
     ("owners-untold", Mutation::OwnersUntold),
+    ("wiped-counts", Mutation::WipedCounts),
 ];
 
 impl World {

@@ -59,6 +59,8 @@ impl World {
             .recover()
             .map_err(|e| format!("{sid}: {e}"))?;
         self.say(|| format!("{sid} starts: {history:?}"));
+        let disk = &mut self.nodes.get_mut(&sid).expect("a node").disk;
+        disk.current = history.current;
         self.boots += 1;
         let process = Process {
             peer: Peer::new(self.options(sid), history, data),
@@ -223,6 +225,10 @@ impl World {
             }
         }
         self.calm_since = self.now;
+        if self.wiped.remove(&sid).is_some() {
+            self.say(|| format!("{sid} has its data again"));
+            self.check_kept(sid)?;
+        }
         let p = self.process(sid);
         p.reign = p.peer.history().current;
         p.serving = Some(serving);

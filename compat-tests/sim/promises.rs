@@ -26,11 +26,15 @@ impl World {
             (false, PacketType::LeaderInfo) => disk.accepted >= epoch,
             (false, PacketType::UpToDate) => {
                 let reign = self.process(sid).peer.history().current;
-                self.decides(|s| self.nodes[&s].disk.current >= reign)
+                let entered = |s| {
+                    let lost = self.wiped.get(&s).is_some_and(|had| had.1 >= reign);
+                    lost || self.nodes[&s].disk.current >= reign
+                };
+                self.decides(entered)
             }
             (false, PacketType::Commit | PacketType::Inform) if serves && zxid > self.decided => {
                 self.decided = zxid;
-                self.decides(|s| self.nodes[&s].disk.holds(zxid))
+                self.decides(|s| self.held(s, zxid))
             }
             _ => true,
         };
@@ -55,12 +59,18 @@ impl World {
         self.rule.is_quorum(|s| has(s.0))
     }
 
+    /// It is on this server's disk, or was before that failed.
+    pub fn held(&self, sid: i64, zxid: Zxid) -> bool {
+        let lost = self.wiped.get(&sid).is_some_and(|had| zxid <= had.0);
+        lost || self.nodes[&sid].disk.holds(zxid)
+    }
+
     /// What anybody was told of is still on the disks of a quorum.
     pub fn check_kept(&self, sid: i64) -> Fail {
         let Some(zxid) = self.acked.last().copied() else {
             return Ok(());
         };
-        match self.decides(|s| self.nodes[&s].disk.holds(zxid)) {
+        match self.decides(|s| self.held(s, zxid)) {
             true => Ok(()),
             false => Err(format!("{sid} lost {zxid}, which was answered")),
         }

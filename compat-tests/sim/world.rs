@@ -60,6 +60,9 @@ pub struct World {
     /// The highest one that a leader said was decided.
     pub decided: Zxid,
     pub model: Model,
+    /// Servers whose disk was replaced by an empty one, the end of what they had held, and their
+    /// `currentEpoch`. They have it again once they serve; until then no other disk may fail.
+    pub wiped: BTreeMap<i64, (Zxid, Epoch)>,
     /// When something was last wrong, or a role began or ended.
     pub calm_since: i64,
     /// Who decides.
@@ -136,6 +139,7 @@ impl World {
             before: BTreeMap::new(),
             decided: Zxid::ZERO,
             model: Model::new(Self::opening_counter(seed), local),
+            wiped: BTreeMap::new(),
             calm_since: 0,
             rule: QuorumVerifier::of(&ensemble(&members)),
             members,
