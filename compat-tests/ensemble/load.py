@@ -330,6 +330,7 @@ class Load:
         return Session(self.ports, self.timeout, "%s %s" % (self.seed, name), name)
 
     def __enter__(self):
+        self.snapshots = {m.sid: m.snapshots_taken() for m in self.ensemble}
         for worker in self.workers:
             worker.thread.start()
         return self
@@ -410,6 +411,7 @@ class Load:
         try:
             self.fail_early()
             self.ensemble.settle()
+            self._excuse()
             nodes = self.nodes = self.ensemble.same_trees()
             for worker in self.workers:
                 worker.check(nodes)
@@ -426,6 +428,13 @@ class Load:
             self.total, sum(w.unknown for w in self.workers), fired, checked,
             len(self.registers), self.gap * 1000,
         )
+
+    def _excuse(self):
+        """A snapshot that was sent beside writes holds some of them early. Apache's learner compares
+        digests all the same, and counts what it finds as wrong (no matter who sent it)."""
+        for member in self.ensemble:
+            if member.implementation.apache and member.snapshots_taken() > self.snapshots[member.sid]:
+                member.digests_excused = True
 
     def _histories(self):
         count = 0
