@@ -116,6 +116,14 @@ mod tests {
     }
 
     #[test]
+    fn what_had_no_transaction_since_it_came_has_no_digest_to_remember() {
+        let received = data();
+        received.tree.doubt_digests();
+        received.tree.trust_digests();
+        assert_eq!(received.tree.digest_log(), []);
+    }
+
+    #[test]
     fn no_digest_of_a_mixture_is_remembered() {
         let sender = data();
         let sent: Vec<_> = (1..=256).map(|z| creation(&sender, z)).collect();

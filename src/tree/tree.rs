@@ -259,7 +259,8 @@ impl DataTree {
 
     /// Remembers the digest at every 128th zxid, the last 1024 of them (`hash`).
     pub(crate) fn log_digest(&self, at: DigestAt) {
-        let due = at.zxid.0 & 127 == 0 && self.options.digest;
+        // Before the first transaction behind a snapshot the digest has no zxid.
+        let due = at.zxid.0 > 0 && at.zxid.0 & 127 == 0 && self.options.digest;
         if due && !self.mixed.load(Ordering::Relaxed) {
             let mut log = self.digest_log.lock();
             if log.len() == 1024 {
