@@ -149,6 +149,11 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "ensemble",
+        "a voter on an empty directory votes (unless db.autocreate=false), also with one that missed what both had acknowledged",
+        "once another voter has data, its vote counts when all voters are heard, or when a leader has given it everything; a file initialize in dataDir lets it vote at once",
+    ),
+    (
+        "ensemble",
         "at counter 0xffffffff the leader steps down, and an election follows",
         "among our own servers it goes on in the next epoch, without one; with a server of Apache's connected as there",
     ),

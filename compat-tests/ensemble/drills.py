@@ -379,7 +379,7 @@ ALL = SHORT + [
 # What Apache cannot do.
 OURS = [
     "handed over", "handover refused", "epochs pass", "heir dies", "handover gap",
-    "linear syncs", "epoch ends beside apache", "handover beside apache",
+    "linear syncs", "emptied unsaid", "grown from one", "epoch ends beside apache", "handover beside apache",
 ]
 SLOW = ["heir dies", "handover gap", "epoch ends beside apache"]
 

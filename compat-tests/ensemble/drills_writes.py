@@ -237,7 +237,14 @@ class Writes:
 
     def amnesia(self):
         """Scenario 26: an emptied voter and one that has missed something make no quorum."""
-        with self.ensemble(config={"db.autocreate": "false"}) as ensemble:
+        self._emptied({"db.autocreate": "false"})
+
+    def emptied_unsaid(self):
+        """The same when the emptied one looks like a new one."""
+        self._emptied({})
+
+    def _emptied(self, config):
+        with self.ensemble(config=config) as ensemble:
             for member in ensemble:
                 open(os.path.join(member.data, "initialize"), "w").close()
             ensemble.start(3)
@@ -260,6 +267,22 @@ class Writes:
             ensemble[3].start()
             ensemble.settle()
             assert "/acknowledged" in ensemble.same_trees()
+
+    def grown_from_one(self):
+        """A server alone becomes one of three: the empty ones count as soon as all are there, and
+        what the first one has is there."""
+        with self.ensemble() as ensemble:
+            ensemble.start(3)
+            with contextlib.closing(Session([ensemble[3].port])) as session:
+                session.create("/before")
+            ensemble.shut_down()
+            for sid in (2, 3):
+                shutil.rmtree(os.path.join(ensemble[sid].data, "version-2"))
+            ensemble[2].start()
+            ensemble[3].start()
+            ensemble[1].start()
+            ensemble.settle()
+            assert "/before" in ensemble.same_trees()
 
 
 def _epoch(ensemble):

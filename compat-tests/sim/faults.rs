@@ -112,7 +112,8 @@ impl World {
         }
         self.crash(sid)?;
         self.say(|| format!("{sid} has lost its disk"));
-        let lost = self.mutation != Some(Mutation::WipedCounts);
+        // Some say so, and some look like new ones.
+        let lost = self.mutation != Some(Mutation::WipedCounts) && self.rng.chance(30);
         let disk = &mut self.nodes.get_mut(&sid).expect("a node").disk;
         let had = (disk.end(), disk.current);
         *disk = Disk {

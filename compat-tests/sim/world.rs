@@ -286,6 +286,7 @@ impl World {
             leader_serves: true,
             standalone_enabled: true,
             force_snapshot: false,
+            doubts_empty: self.mutation != Some(Mutation::WipedCounts),
             observer_master_port: None,
             observer_delay_ms: 0,
         }

@@ -31,6 +31,8 @@ pub struct PeerOptions {
     pub standalone_enabled: bool,
     /// `forceSnapshotSync`.
     pub force_snapshot: bool,
+    /// An empty disk may have had data: no file `initialize` says that it is new.
+    pub doubts_empty: bool,
     /// `observerMasterPort`: followers serve observers there, and observers learn from followers.
     pub observer_master_port: Option<u16>,
     /// Longest pause before an observer connects, ms; it is chosen at random.

@@ -369,6 +369,9 @@ impl Peer {
         let own = InitialVote {
             zxid: self.history.last,
             epoch: i64::from(self.history.current.0),
+            empty: self.options.doubts_empty
+                && self.history.last == Zxid::ZERO
+                && self.history.current == Epoch(0),
         };
         self.election
             .look_for_leader(now.mono_ms, own, &mut self.votes);
@@ -405,13 +408,10 @@ impl Peer {
             self.phase = Phase::Leading(Box::new(role));
             self.role(now, Input::Tick, out);
         } else {
-            self.learn(
-                vote.leader,
-                state == ServerState::Observing,
-                false,
-                now,
-                out,
-            );
+            let observes = state == ServerState::Observing;
+            // Who may have lost data gets everything, and counts once it has it.
+            let whole = !observes && self.election.holds_back();
+            self.learn(vote.leader, observes, whole, now, out);
         }
     }
 

@@ -38,6 +38,7 @@ fn peer(read_only_after_ms: Option<i64>) -> Peer {
         standalone_enabled: true,
         leader_serves: true,
         force_snapshot: false,
+        doubts_empty: true,
         observer_master_port: None,
         observer_delay_ms: 0,
     };

@@ -139,7 +139,11 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
     let (stop, stop_queue) = bounded(1);
     let (closed_tx, closed) = bounded(1);
     let member = Member {
-        peer: Peer::new(peer_options(config, server), history, data),
+        peer: Peer::new(
+            peer_options(config, server, !disk.is_new()),
+            history,
+            data,
+        ),
         disk,
         net,
         doors,
@@ -181,7 +185,11 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
     Ok(code)
 }
 
-fn peer_options(config: &Config, mut server: pipeline::ServerOptions) -> PeerOptions {
+fn peer_options(
+    config: &Config,
+    mut server: pipeline::ServerOptions,
+    doubts_empty: bool,
+) -> PeerOptions {
     server.local_sessions = config.sessions.local_enabled;
     server.local_upgrading = config.sessions.local_upgrading_enabled;
     let q = &config.quorum;
@@ -211,6 +219,7 @@ fn peer_options(config: &Config, mut server: pipeline::ServerOptions) -> PeerOpt
             .then_some(tick_ms.max(READ_ONLY_AFTER_MIN_MS)),
         standalone_enabled: q.standalone_enabled,
         force_snapshot: q.force_snapshot_sync,
+        doubts_empty,
         observer_master_port: q.observer_master_port,
         observer_delay_ms: q.observer_reconnect_delay_ms,
     }

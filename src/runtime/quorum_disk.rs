@@ -42,6 +42,8 @@ pub(super) struct QuorumDisk {
     /// Appended and not synced.
     unsynced: Option<Zxid>,
     roll: bool,
+    /// A file said at the start that there is no data to be lost.
+    new: bool,
 }
 
 impl QuorumDisk {
@@ -69,6 +71,7 @@ impl QuorumDisk {
             newest: None,
             unsynced: None,
             roll: false,
+            new: false,
         };
         let (data, last) = disk.load()?;
         let epochs = epochs::load(disk.dirs.snap(), last.max(Zxid::ZERO), true)?;
@@ -81,6 +84,11 @@ impl QuorumDisk {
             disk.files.backup();
         }
         Ok((disk, data, last, epochs))
+    }
+
+    /// The operator has said that nothing was here before (`initialize`).
+    pub(super) fn is_new(&self) -> bool {
+        self.new
     }
 
     fn open_log(&mut self) -> Result<(), StoreError> {
@@ -105,6 +113,7 @@ impl QuorumDisk {
         let (mut target, mut report) = (recovered.target, recovered.report);
         tell(&report);
         self.newest = report.newest.take();
+        self.new |= report.marked;
         self.floor = match &report.origin {
             Origin::Snapshot { zxid, .. } => *zxid,
             Origin::LogsOnly | Origin::New | Origin::Untrusted => Zxid::ZERO,

@@ -126,6 +126,8 @@ pub struct Report {
     pub origin: Origin,
     /// The last transaction; -1 when the start is untrusted.
     pub last_zxid: Zxid,
+    /// A file `initialize` said that an empty directory is as it should be.
+    pub marked: bool,
     /// Transactions replayed.
     pub txns: u64,
     /// The newest log that holds a transaction and ends regularly, and where its last record ends.
@@ -174,6 +176,7 @@ pub fn recover<T: Recovery>(
         let report = Report {
             origin,
             last_zxid: Zxid(-1),
+            marked,
             txns: 0,
             newest: None,
             lines: lines.0,
@@ -193,6 +196,7 @@ pub fn recover<T: Recovery>(
     let report = Report {
         origin,
         last_zxid: replay.last,
+        marked,
         txns: replay.txns,
         newest: replay.newest,
         lines,

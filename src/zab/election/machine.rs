@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::empty::EmptyVoter;
 use super::round::Round;
 use super::vote::{Report, Vote};
 use super::{Effect, ElectionOptions, InitialVote, Members, Notification, ServerState};
@@ -25,6 +26,8 @@ pub struct Election {
     round: Option<Round>,
     /// Servers whose connection ended and that were not heard since, and when that was, ms.
     lost: BTreeMap<ServerId, i64>,
+    /// There while this server has no data.
+    empty: Option<EmptyVoter>,
 }
 
 impl Election {
@@ -39,7 +42,14 @@ impl Election {
             state: ServerState::Looking,
             round: None,
             lost: BTreeMap::new(),
+            empty: None,
         }
+    }
+
+    /// True while this server's vote does not count, as it may have lost data that others miss.
+    pub fn holds_back(&self) -> bool {
+        let empty = self.empty.as_ref();
+        empty.is_some_and(|e| e.holds_back(self.me, &self.members))
     }
 
     /// The configurations changed. A round under way goes on; start a new one if its voters differ.
@@ -94,6 +104,10 @@ impl Election {
     pub fn look_for_leader(&mut self, now_ms: i64, own: InitialVote, out: &mut Vec<Effect>) {
         // Differs: the clock stops at its end; Java's starts again below everybody else's.
         self.clock = self.clock.saturating_add(1);
+        self.empty = own.empty.then(|| self.empty.take().unwrap_or_default());
+        if let Some(empty) = &mut self.empty {
+            empty.search();
+        }
         let candidate = Vote {
             leader: self.me,
             zxid: own.zxid,
@@ -132,10 +146,37 @@ impl Election {
         if !self.is_looking() {
             return self.answer_voter(from, n, out);
         }
+        self.hear(now_ms, from, n, out);
         if n.state == ServerState::Looking && n.election_epoch < self.clock {
             out.push(Effect::Send(from, self.notification(self.proposal())));
         }
         self.consider(now_ms, from, n, out);
+    }
+
+    /// Without data of our own it matters who has some.
+    fn hear(&mut self, now_ms: i64, from: ServerId, n: &Notification, out: &mut Vec<Effect>) {
+        let before = self.holds_back();
+        let Some(empty) = &mut self.empty else {
+            return;
+        };
+        empty.hear(from, n);
+        match (before, self.holds_back()) {
+            (false, true) => {
+                tracing::warn!(
+                    target: "o.a.z.s.q.FastLeaderElection",
+                    "This server has no data and others have: its vote does not count until all voters are heard, or a leader has given it everything. If those that are missing never come back, stop it, create a file named initialize in its data directory, and start it again."
+                );
+                if let Some(round) = &mut self.round {
+                    round.withdraw(self.me);
+                }
+                self.announce(out);
+            }
+            (true, false) => {
+                self.announce(out);
+                self.count(now_ms, out);
+            }
+            _ => {}
+        }
     }
 
     /// Does what is due.
@@ -272,9 +313,13 @@ impl Election {
     fn count(&mut self, now_ms: i64, out: &mut Vec<Effect>) {
         let recent = |at: &i64| now_ms.saturating_sub(*at) <= self.options.lost_ms;
         let lost = |s| self.lost.get(&s).is_some_and(recent);
+        let held = self.holds_back();
         let Some(round) = &mut self.round else {
             return;
         };
+        if held && round.proposal.leader == self.me {
+            return;
+        }
         if round.count(now_ms, &self.members, &self.options)
             && round.is_unanimous(&self.members, lost)
         {
@@ -296,13 +341,14 @@ impl Election {
     fn announce(&mut self, out: &mut Vec<Effect>) {
         let vote = self.proposal();
         let n = self.notification(vote);
+        let held = self.holds_back();
         for sid in self.members.voters().filter(|s| *s != self.me) {
             out.push(Effect::Send(sid, n.clone()));
         }
         let Some(round) = &mut self.round else {
             return;
         };
-        let counts = round.initial.zxid != Zxid(-1) && vote.zxid != Zxid(-1);
+        let counts = !held && round.initial.zxid != Zxid(-1) && vote.zxid != Zxid(-1);
         if counts && self.members.is_voter(self.me) && self.members.is_voter(vote.leader) {
             round.vote(self.me, vote);
         }
@@ -310,6 +356,15 @@ impl Election {
 
     /// The candidate of the round under way, under the round's number.
     fn proposal(&self) -> Vote {
+        if self.holds_back() && self.is_looking() {
+            // Who has lost data says so, and nobody counts it.
+            return Vote {
+                leader: self.me,
+                zxid: Zxid(-1),
+                election_epoch: self.clock,
+                peer_epoch: 0,
+            };
+        }
         let vote = self.round.as_ref().map(|r| r.proposal);
         vote.or(self.current)
             .unwrap_or(Vote::NOBODY)

@@ -4,6 +4,7 @@
 //! also answers for a server that is not looking: without answers a restarted peer could never
 //! join an ensemble that is already established.
 
+mod empty;
 mod machine;
 mod members;
 mod notification;
@@ -60,6 +61,8 @@ pub struct InitialVote {
     pub zxid: Zxid,
     /// Its current epoch.
     pub epoch: i64,
+    /// It has no data, and nobody has said that it never had any.
+    pub empty: bool,
 }
 
 /// What the election wants done.

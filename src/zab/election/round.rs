@@ -49,6 +49,12 @@ impl Round {
         self.votes.insert(from, Report::looking(vote));
     }
 
+    /// A vote that counts no more.
+    pub fn withdraw(&mut self, from: ServerId) {
+        self.votes.remove(&from);
+        self.finalize_at = None;
+    }
+
     /// Has the proposal won? Starts the wait for a better one when it has.
     pub fn count(&mut self, now_ms: i64, members: &Members, options: &ElectionOptions) -> bool {
         let won = supported(members, &self.votes, &Report::looking(self.proposal));

@@ -18,17 +18,18 @@ pub(super) fn ensemble(voters: i64, observers: i64) -> Ensemble {
     Ensemble::parse(&text, false).unwrap()
 }
 
-fn members(voters: i64) -> Members {
+pub(super) fn members(voters: i64) -> Members {
     Members::new(ensemble(voters, 1), None)
 }
 
-fn election(me: i64, members: Members) -> Election {
+pub(super) fn election(me: i64, members: Members) -> Election {
     Election::new(ServerId(me), members, ElectionOptions::default())
 }
 
 const OWN: InitialVote = InitialVote {
     zxid: Zxid(10),
     epoch: 1,
+    empty: false,
 };
 
 /// Server `me` of `voters`, in round 1.
@@ -39,7 +40,7 @@ fn looking(me: i64, voters: i64) -> Election {
 }
 
 /// A vote for `leader` at (epoch 1, zxid 10) in `round`.
-fn note(state: ServerState, leader: i64, round: i64) -> Notification {
+pub(super) fn note(state: ServerState, leader: i64, round: i64) -> Notification {
     Notification {
         state,
         leader: ServerId(leader),
@@ -51,20 +52,20 @@ fn note(state: ServerState, leader: i64, round: i64) -> Notification {
     }
 }
 
-fn receive(e: &mut Election, from: i64, n: &Notification) -> Vec<Effect> {
+pub(super) fn receive(e: &mut Election, from: i64, n: &Notification) -> Vec<Effect> {
     let mut out = Vec::new();
     e.receive(1, ServerId(from), n, &mut out);
     out
 }
 
-fn tick(e: &mut Election, now: i64) -> Vec<Effect> {
+pub(super) fn tick(e: &mut Election, now: i64) -> Vec<Effect> {
     let mut out = Vec::new();
     e.tick(now, &mut out);
     out
 }
 
 /// Where `effects` send to, and what they say: (to, leader, round).
-fn sent(effects: &[Effect]) -> Vec<(i64, i64, i64)> {
+pub(super) fn sent(effects: &[Effect]) -> Vec<(i64, i64, i64)> {
     let one = |e: &Effect| match e {
         Effect::Send(to, n) => Some((to.0, n.leader.0, n.election_epoch)),
         _ => None,
@@ -72,7 +73,7 @@ fn sent(effects: &[Effect]) -> Vec<(i64, i64, i64)> {
     effects.iter().filter_map(one).collect()
 }
 
-fn elected(effects: &[Effect]) -> Option<(i64, ServerState)> {
+pub(super) fn elected(effects: &[Effect]) -> Option<(i64, ServerState)> {
     effects.iter().find_map(|e| match e {
         Effect::Elected(vote, state) => Some((vote.leader.0, *state)),
         _ => None,
@@ -257,6 +258,7 @@ fn weight_zero_cannot_be_voted_for() {
         InitialVote {
             zxid: Zxid(0),
             epoch: 0,
+            empty: false,
         },
         &mut Vec::new(),
     );
@@ -277,6 +279,7 @@ fn lost_data_neither_counts_nor_is_counted() {
     let own = InitialVote {
         zxid: Zxid(-1),
         epoch: 0,
+        empty: false,
     };
     empty.look_for_leader(0, own, &mut Vec::new());
     receive(&mut empty, 1, &note(Looking, 2, 1));
@@ -300,6 +303,7 @@ fn a_server_alone_without_its_data_never_leads() {
         InitialVote {
             zxid: Zxid(-1),
             epoch: 0,
+            empty: false,
         },
         &mut out,
     );

@@ -79,6 +79,7 @@ impl World {
             let own = InitialVote {
                 zxid: Zxid(world.rng.below(4)),
                 epoch: world.rng.below(2),
+                empty: false,
             };
             let election = world.fresh(id);
             world.nodes.insert(
@@ -308,7 +309,11 @@ impl World {
             let followers = (1..=self.voters).map(|o| self.nodes[&o].own.epoch);
             let epoch = followers.max().unwrap_or(0) + 1;
             let zxid = Zxid::of(Epoch(epoch as i32), self.rng.below(9) as u32);
-            self.nodes.get_mut(&id).unwrap().reign = Some(InitialVote { zxid, epoch });
+            self.nodes.get_mut(&id).unwrap().reign = Some(InitialVote {
+                zxid,
+                epoch,
+                empty: false,
+            });
         }
         let reign = self.nodes[&id].reign.unwrap();
         for other in self.nodes.keys().copied().collect::<Vec<_>>() {
