@@ -139,11 +139,7 @@ fn start(config: &Arc<Config>) -> Result<ExitCode, ExitCode> {
     let (stop, stop_queue) = bounded(1);
     let (closed_tx, closed) = bounded(1);
     let member = Member {
-        peer: Peer::new(
-            peer_options(config, server, !disk.is_new()),
-            history,
-            data,
-        ),
+        peer: Peer::new(peer_options(config, server, !disk.is_new()), history, data),
         disk,
         net,
         doors,

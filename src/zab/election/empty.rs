@@ -41,7 +41,7 @@ impl EmptyVoter {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rules_tests::{election, elected, members, note, receive, sent, tick};
+    use super::super::rules_tests::{elected, election, members, note, receive, sent, tick};
     use super::super::{Effect, Election, InitialVote};
     use super::*;
     use crate::base::Zxid;
