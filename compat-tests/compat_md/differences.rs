@@ -150,7 +150,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     (
         "ensemble",
         "a voter on an empty directory votes (unless db.autocreate=false), also with one that missed what both had acknowledged",
-        "once another voter has data, its vote counts when all voters are heard, or when a leader has given it everything; a file initialize in dataDir lets it vote at once",
+        "once another voter has data, its vote counts when all of them look for a leader and are heard, or when a leader has given it everything; a file initialize in dataDir lets it vote at once",
     ),
     (
         "ensemble",

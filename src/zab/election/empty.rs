@@ -14,7 +14,7 @@ use crate::base::ServerId;
 #[derive(Clone, Debug, Default)]
 pub(super) struct EmptyVoter {
     others_have_data: bool,
-    /// The voters heard in this search.
+    /// The voters that look for a leader, as far as heard in this search.
     heard: BTreeSet<ServerId>,
 }
 
@@ -24,12 +24,15 @@ impl EmptyVoter {
         self.heard.clear();
     }
 
-    /// A voter said something.
-    pub(super) fn hear(&mut self, from: ServerId, n: &Notification) {
-        if n.state != ServerState::Observing {
-            self.others_have_data |= n.zxid.0 > 0 || n.peer_epoch > 0;
-            self.heard.insert(from);
-        }
+    /// A voter said something. Who has a leader is no candidate, however good its history is: if that
+    /// leader has no quorum any more, both will look again.
+    pub(super) fn hear(&mut self, from: ServerId, n: &Notification, me: ServerId) {
+        let has_data = n.zxid.0 > 0 || n.peer_epoch > 0;
+        self.others_have_data |= has_data;
+        match n.state == ServerState::Looking && !(has_data && n.leader == me) {
+            true => self.heard.insert(from),
+            false => self.heard.remove(&from),
+        };
     }
 
     /// True while this voter's vote must not count.
@@ -91,6 +94,7 @@ mod tests {
         assert!(e.holds_back());
         let out = receive(&mut e, 1, &note(Leading, 1, 1));
         assert_eq!(elected(&out), Some((1, Following)));
+        assert!(e.holds_back(), "it counts once it was given everything");
         let mut five = election(2, members(5));
         let own = InitialVote {
             zxid: Zxid(0),
@@ -102,7 +106,37 @@ mod tests {
         receive(&mut five, 4, &note(Following, 1, 1));
         let out = receive(&mut five, 1, &note(Leading, 1, 1));
         assert_eq!(elected(&out), Some((1, Following)));
-        assert!(five.holds_back(), "it counts once it was given everything");
+        assert!(five.holds_back());
+    }
+
+    /// Found by the simulator (seed 425): what it had before its disk was lost.
+    #[test]
+    fn nobody_can_tell_it_that_it_has_data() {
+        let mut e = emptied(true);
+        for from in [1, 3] {
+            receive(&mut e, from, &note(Looking, 2, 1));
+            receive(&mut e, from, &note(Following, 2, 1));
+        }
+        assert!(e.holds_back());
+        assert_eq!(elected(&tick(&mut e, 10_000)), None);
+    }
+
+    /// Found by the simulator (seed 78): 5 leads and 3 follows without the others, who lag.
+    #[test]
+    fn who_has_a_leader_is_not_taken_for_a_candidate() {
+        let mut e = election(2, members(5));
+        let own = InitialVote {
+            zxid: Zxid(0),
+            epoch: 0,
+            empty: true,
+        };
+        e.look_for_leader(0, own, &mut Vec::new());
+        receive(&mut e, 5, &note(Leading, 5, 1));
+        receive(&mut e, 3, &note(Following, 5, 1));
+        receive(&mut e, 1, &note(Looking, 1, 1));
+        receive(&mut e, 4, &note(Looking, 1, 1));
+        assert_eq!(elected(&tick(&mut e, 10_000)), None);
+        assert!(e.holds_back());
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Election {
         let Some(empty) = &mut self.empty else {
             return;
         };
-        empty.hear(from, n);
+        empty.hear(from, n, self.me);
         match (before, self.holds_back()) {
             (false, true) => {
                 tracing::warn!(
@@ -253,7 +253,9 @@ impl Election {
         if let Some(round) = &mut self.round {
             round.heard(now_ms);
         }
-        if !self.members.is_voter(n.leader) {
+        let had_data = n.zxid.0 > 0 || n.peer_epoch > 0;
+        let former = self.empty.is_some() && n.leader == self.me && had_data;
+        if !self.members.is_voter(n.leader) || former {
             return;
         }
         match n.state {
