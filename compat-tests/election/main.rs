@@ -45,6 +45,7 @@ const TESTS: &[(&str, Test)] = &[
 const EMPTY: InitialVote = InitialVote {
     zxid: Zxid::ZERO,
     epoch: 0,
+    empty: false,
 };
 
 fn main() -> ExitCode {
