@@ -53,13 +53,17 @@ mod tests {
     /// Server 2 of 3, with an empty disk.
     fn emptied(empty: bool) -> Election {
         let mut e = election(2, members(3));
+        look(&mut e, empty);
+        e
+    }
+
+    fn look(e: &mut Election, empty: bool) {
         let own = InitialVote {
             zxid: Zxid(0),
             epoch: 0,
             empty,
         };
         e.look_for_leader(0, own, &mut Vec::new());
-        e
     }
 
     fn zxids(effects: &[Effect]) -> Vec<i64> {
@@ -96,12 +100,7 @@ mod tests {
         assert_eq!(elected(&out), Some((1, Following)));
         assert!(e.holds_back(), "it counts once it was given everything");
         let mut five = election(2, members(5));
-        let own = InitialVote {
-            zxid: Zxid(0),
-            epoch: 0,
-            empty: true,
-        };
-        five.look_for_leader(0, own, &mut Vec::new());
+        look(&mut five, true);
         receive(&mut five, 3, &note(Following, 1, 1));
         receive(&mut five, 4, &note(Following, 1, 1));
         let out = receive(&mut five, 1, &note(Leading, 1, 1));
@@ -125,12 +124,7 @@ mod tests {
     #[test]
     fn who_has_a_leader_is_not_taken_for_a_candidate() {
         let mut e = election(2, members(5));
-        let own = InitialVote {
-            zxid: Zxid(0),
-            epoch: 0,
-            empty: true,
-        };
-        e.look_for_leader(0, own, &mut Vec::new());
+        look(&mut e, true);
         receive(&mut e, 5, &note(Leading, 5, 1));
         receive(&mut e, 3, &note(Following, 5, 1));
         receive(&mut e, 1, &note(Looking, 1, 1));
@@ -145,12 +139,7 @@ mod tests {
         receive(&mut e, 3, &note(Looking, 3, 1));
         receive(&mut e, 1, &note(Looking, 1, 1));
         assert!(!e.holds_back());
-        let own = InitialVote {
-            zxid: Zxid(0),
-            epoch: 0,
-            empty: true,
-        };
-        e.look_for_leader(0, own, &mut Vec::new());
+        look(&mut e, true);
         assert!(e.holds_back());
     }
 

@@ -4,6 +4,8 @@
 //! also answers for a server that is not looking: without answers a restarted peer could never
 //! join an ensemble that is already established.
 
+#[cfg(test)]
+mod bugs_tests;
 mod empty;
 mod machine;
 mod members;

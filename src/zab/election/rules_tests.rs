@@ -1,4 +1,4 @@
-//! The rules of fast leader election one by one, and upstream's bugs by their names.
+//! The rules of fast leader election one by one.
 
 use super::*;
 use crate::config::Ensemble;
@@ -26,14 +26,14 @@ pub(super) fn election(me: i64, members: Members) -> Election {
     Election::new(ServerId(me), members, ElectionOptions::default())
 }
 
-const OWN: InitialVote = InitialVote {
+pub(super) const OWN: InitialVote = InitialVote {
     zxid: Zxid(10),
     epoch: 1,
     empty: false,
 };
 
 /// Server `me` of `voters`, in round 1.
-fn looking(me: i64, voters: i64) -> Election {
+pub(super) fn looking(me: i64, voters: i64) -> Election {
     let mut e = election(me, members(voters));
     e.look_for_leader(0, OWN, &mut Vec::new());
     e
@@ -429,99 +429,12 @@ fn a_newer_configuration_is_reported_while_looking() {
 
 /// With reconfiguration switched off a newer version would restart elections for ever (Apache) or,
 /// as "last seen", elect leaders that cannot commit (ZOOKEEPER-3829).
-#[test]
-fn zookeeper_3829_configs_are_ignored_without_reconfig() {
-    let mut e = looking(1, 3);
-    let mut newer = ensemble(5, 0);
-    newer.version = 7;
-    let mut n = note(Looking, 2, 1);
-    n.config = Some(newer.text());
-    let out = receive(&mut e, 2, &n);
-    assert_eq!(sent(&out).len(), 2);
-    assert!(!out.iter().any(|e| matches!(e, Effect::AdoptConfig(_))));
-}
-
 /// A configuration nobody can read killed the receiver, and the server was deaf from then on.
-#[test]
-fn zookeeper_3769_and_4787_unreadable_configs_do_no_harm() {
-    let options = ElectionOptions {
-        adopt_configs: true,
-        ..ElectionOptions::default()
-    };
-    let mut e = Election::new(ServerId(1), members(3), options);
-    e.look_for_leader(0, OWN, &mut Vec::new());
-    for text in [
-        "server.x=\u{fffd}",
-        "version=zz",
-        "\\u12",
-        "",
-        "server.1=h:1",
-        "group.1=9",
-    ] {
-        let mut n = note(Looking, 2, 1);
-        n.config = Some(text.to_string());
-        receive(&mut e, 2, &n);
-    }
-    assert_eq!(elected(&tick(&mut e, 300)), Some((2, Following)));
-}
-
 /// The members of an established ensemble report different zxids and rounds; a restarted voter
 /// must be able to join them.
-#[test]
-fn zookeeper_1732_and_1805_rounds_and_zxids_may_differ() {
-    let mut e = looking(3, 3);
-    let mut one = note(Following, 1, 7);
-    one.zxid = Zxid(1);
-    assert!(receive(&mut e, 2, &one).is_empty());
-    let out = receive(&mut e, 1, &note(Leading, 1, 3));
-    assert_eq!(elected(&out), Some((1, Following)));
-    assert_eq!(e.current_vote().unwrap().election_epoch, 3);
-}
-
 /// A follower that goes on to report the epoch from before the leader's reign keeps others out:
 /// votes of different epochs are different, so the epoch is renewed once the role is established.
-#[test]
-fn zookeeper_1818_the_epoch_of_the_vote_is_renewed() {
-    let mut e = looking(3, 3);
-    let mut new = note(Leading, 1, 1);
-    new.peer_epoch = 2;
-    receive(&mut e, 2, &note(Following, 1, 3));
-    assert_eq!(
-        elected(&receive(&mut e, 1, &{
-            new.election_epoch = 3;
-            new.clone()
-        })),
-        None
-    );
-    let mut follower = looking(2, 3);
-    receive(&mut follower, 3, &note(Following, 1, 3));
-    receive(&mut follower, 1, &note(Leading, 1, 3));
-    follower.set_peer_epoch(2);
-    let out = receive(&mut follower, 3, &note(Looking, 3, 1));
-    let Effect::Send(_, n) = &out[0] else {
-        panic!()
-    };
-    assert_eq!(elected(&receive(&mut e, 2, n)), Some((1, Following)));
-}
-
 /// A quorum that follows is not enough: the leader itself may be gone (Apache: `checkLeader`).
-#[test]
-fn zookeeper_1514_the_leader_itself_must_be_heard() {
-    let mut e = looking(1, 5);
-    for from in [2, 3, 4] {
-        assert!(receive(&mut e, from, &note(Following, 5, 2)).is_empty());
-    }
-    assert!(
-        receive(&mut e, 5, &note(Looking, 5, 1))
-            .iter()
-            .all(|e| !matches!(e, Effect::Elected(..)))
-    );
-    assert_eq!(
-        elected(&receive(&mut e, 5, &note(Leading, 5, 2))),
-        Some((5, Following))
-    );
-}
-
 /// Followers that have not noticed yet that this server restarted do not make it their leader.
 #[test]
 fn it_does_not_lead_on_the_word_of_an_earlier_round() {
