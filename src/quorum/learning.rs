@@ -344,7 +344,14 @@ impl Learning {
                 self.configs.activate(*config, designated, zxid);
             }
             LearnerEffect::Serve => {
-                self.ready = self.learner.as_ref().map(Learner::epoch);
+                let epoch = self.learner.as_ref().map(Learner::epoch);
+                // With another reign in between nobody has told this leader where clients are: some
+                // may have moved on, and what they asked here must not be asked again.
+                let next = self.history.current.0.checked_add(1).map(Epoch);
+                if self.server.is_some() && epoch != next {
+                    return Some(Ended::Left("another reign came between"));
+                }
+                self.ready = epoch;
             }
             LearnerEffect::Synced => {
                 if self.own_sync_answered() {
